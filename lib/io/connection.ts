@@ -1,0 +1,312 @@
+// One socket, either side: delivers what arrives, sends what it is given, pauses and resumes, and keeps one deadline.
+// What the bytes mean is the business of its receiver, which can be exchanged at any time: that is how a connection
+// changes its protocol.
+
+import type { Socket } from 'node:net';
+import { memory } from '../wire/http1/llhttp.ts';
+import { dismiss, lendableAt, pendingBytes, type Reader, type ReadingSocket } from './receive.ts';
+import { flush, GATHER_BYTES, gather, gathered, gatherRoom, type Sender } from './send.ts';
+import { releaseSlab, retainSlab } from './slab.ts';
+import { Timed, Wheel } from './wheel.ts';
+
+/** Who handles what a connection receives. Nothing is called any more after `closed` or after `destroy`. */
+export interface Receiver {
+  /** A dialed connection stands; nothing may be sent before. */
+  connected?(): void;
+  /** Bytes `start..end` of the memory: borrowed, valid until return, unless a sender lent them (see `send`). */
+  received(start: number, end: number): void;
+  /** The peer sends no more; we still may. */
+  finished(): void;
+  /** The kernel has taken everything; called only after `send` answered false. */
+  drained(): void;
+  /** The connection is gone, for the reason given or because it was at its end. */
+  closed(error: NodeJS.ErrnoException | null): void;
+  /** The deadline has passed. */
+  expired(): void;
+  /** Code of ours threw while it handled this connection. */
+  crashed(error: unknown): void;
+}
+
+/** The deadlines of this event loop. */
+export const wheel = new Wheel();
+
+/** Views at least this long leave from where they lie; shorter ones are cheaper to copy than to send alone. */
+const DIRECT_BYTES = 16 * 1024;
+const EMPTY = Buffer.alloc(0);
+
+/** Where exceptions of receivers go that not even `crashed` could handle. */
+let report: (error: unknown) => void = () => {};
+
+/** Sets what is told of exceptions that a receiver could not handle itself. */
+export function onCrash(told: (error: unknown) => void): void {
+  report = told;
+}
+
+export class Connection extends Timed implements Reader, Sender {
+  readonly socket: ReadingSocket;
+  receiver: Receiver;
+  /** Bytes received and handed over so far. */
+  receivedBytes = 0;
+  sentBytes = 0;
+  /** Whether something that was sent waits for the kernel. */
+  blocked = false;
+  paused = false;
+  /** Whether the peer has finished, and whether we have. */
+  finished = false;
+  ended = false;
+
+  /** Why the socket failed, once it has. */
+  failure: NodeJS.ErrnoException | null = null;
+
+  slab = -1;
+  reading = false;
+  gone = false;
+  settled = false;
+  #held: number[] | null = null;
+  #pendingBytes = 0;
+
+  constructor(socket: ReadingSocket, receiver: Receiver) {
+    super();
+    this.socket = socket;
+    this.receiver = receiver;
+    socket.reader = this;
+    socket.on('end', onEnd);
+    socket.on('error', onError);
+    socket.on('close', onClose);
+  }
+
+  /**
+   * Sends `bytes[start..end]`, in order, after everything sent before; valid bytes in `gather`ed order leave at the end
+   * of the current event. Answers false when the kernel did not take everything: send no more until `drained`, and if
+   * the bytes were delivered by a connection, leave them alone (pause it) until then.
+   */
+  send(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.gone) return true;
+    this.sentBytes += end - start;
+    if (bytes === memory && end - start >= DIRECT_BYTES) {
+      const slab = lendableAt(start);
+      if (slab >= 0) {
+        flush();
+        this.push(start, end, slab);
+        return !this.blocked;
+      }
+    }
+    while (start < end) {
+      const room = gatherRoom(this);
+      const piece = Math.min(end - start, room > 0 ? room : GATHER_BYTES);
+      const at = gather(this, piece);
+      if (at < 0) return this.#starve();
+      if (bytes === memory) memory.copyWithin(at, start, start + piece);
+      else memory.set(bytes.subarray(start, start + piece), at);
+      gathered(at + piece);
+      start += piece;
+    }
+    return !this.blocked;
+  }
+
+  /** Where up to `bytes` of something to send may be written; follow up with `wrote`. -1: no memory, destroyed. */
+  compose(bytes: number): number {
+    const at = gather(this, bytes);
+    if (at < 0) this.#starve();
+    return at;
+  }
+
+  /** Sends what was written from `at`, the answer of `compose`, up to `to`. */
+  wrote(at: number, to: number): void {
+    this.sentBytes += to - at;
+    gathered(to);
+  }
+
+  push(start: number, end: number, slab: number): boolean {
+    const { socket } = this;
+    if (this.gone || this.ended) return true;
+    socket.write(memory.subarray(start, end));
+    if (socket.writableLength === 0) return true;
+    retainSlab(slab);
+    (this.#held ??= []).push(slab);
+    this.#await();
+    return false;
+  }
+
+  /** Stops reading; what was delivered already stays delivered. */
+  pause(): void {
+    if (this.paused) return;
+    this.paused = true;
+    if (!this.reading && !this.gone) this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    // Within a delivery the flag alone is enough: reading has not been stopped yet.
+    if (!this.reading && !this.gone) this.socket.resume();
+  }
+
+  /** The message that was received is over: large buffers are not needed any longer. */
+  settle(): void {
+    this.settled = true;
+  }
+
+  /** Sends what is gathered, then closes our side; the peer may still send. */
+  finish(): void {
+    if (this.ended || this.gone) return;
+    flush();
+    this.ended = true;
+    this.socket.end();
+  }
+
+  /** Sends what is gathered and what waits, then closes both sides. */
+  close(): void {
+    if (this.gone) return;
+    flush();
+    this.#leave();
+    this.socket.destroySoon();
+  }
+
+  /** Closes at once. What the kernel has not taken is lost. The receiver hears nothing more. */
+  destroy(): void {
+    if (this.gone) return;
+    flush();
+    this.#leave();
+    this.socket.destroy();
+  }
+
+  /** As `destroy`, but so that the peer sees a reset: it must not take what it got for the whole. */
+  reset(): void {
+    if (this.gone) return;
+    this.#leave();
+    this.socket.resetAndDestroy();
+  }
+
+  /** Sets the deadline to `ms` from now; 0 clears it. */
+  expireIn(ms: number): void {
+    if (this.gone) return;
+    if (ms > 0) wheel.arm(this, ms);
+    else wheel.disarm(this);
+  }
+
+  /** Whether the kernel has taken bytes since this was last asked; true also when nothing waits. */
+  progressed(): boolean {
+    const before = this.#pendingBytes;
+    this.#pendingBytes = pendingBytes(this.socket);
+    return this.#pendingBytes < before || this.#pendingBytes === 0;
+  }
+
+  deliver(start: number, end: number): void {
+    this.receivedBytes += end - start;
+    try {
+      this.receiver.received(start, end);
+    } catch (error) {
+      this.#crash(error);
+    }
+  }
+
+  override expire(): void {
+    this.#run(callExpired, null);
+  }
+
+  /** Runs one call of the receiver from outside a delivery: exceptions end here and what it gathered is sent. */
+  #run(call: (receiver: Receiver, error: NodeJS.ErrnoException | null) => void, error: NodeJS.ErrnoException | null): void {
+    try {
+      call(this.receiver, error);
+    } catch (thrown) {
+      this.#crash(thrown);
+    }
+    flush();
+  }
+
+  #crash(error: unknown): void {
+    try {
+      this.receiver.crashed(error);
+    } catch (again) {
+      report(again);
+      this.reset();
+    }
+  }
+
+  #await(): void {
+    this.#pendingBytes = pendingBytes(this.socket);
+    if (this.blocked) return;
+    this.blocked = true;
+    // Behind everything else: its callback comes when all before it has been taken.
+    this.socket.write(EMPTY, () => this.#taken());
+  }
+
+  #taken(): void {
+    if (this.gone) return;
+    this.blocked = false;
+    if (this.socket.writableLength > 0) {
+      this.#await();
+      return;
+    }
+    this.#letGo();
+    this.#run(callDrained, null);
+  }
+
+  #letGo(): void {
+    const held = this.#held;
+    if (held === null) return;
+    for (const slab of held) releaseSlab(slab);
+    held.length = 0;
+  }
+
+  #leave(): void {
+    wheel.remove(this);
+    dismiss(this);
+    this.receiver = NOBODY;
+  }
+
+  #starve(): false {
+    this.receiver.closed(Object.assign(new Error('out of buffers'), { code: 'ENOBUFS' }));
+    this.reset();
+    return false;
+  }
+
+  /** For the socket's events only, like the two below. */
+  onConnected(): void {
+    this.#run(callConnected, null);
+  }
+  onFinished(): void {
+    this.finished = true;
+    this.#run(callFinished, null);
+  }
+  onClosed(error: NodeJS.ErrnoException | null): void {
+    // Only now does nobody write from the slabs any more.
+    const { receiver } = this;
+    const known = this.gone;
+    this.#leave();
+    this.#letGo();
+    this.blocked = false;
+    if (known) return;
+    this.receiver = receiver;
+    this.#run(callClosed, error);
+    this.receiver = NOBODY;
+  }
+}
+
+/** What a connection has when nobody listens any more. */
+export const NOBODY: Receiver = {
+  received() {},
+  finished() {},
+  drained() {},
+  closed() {},
+  expired() {},
+  crashed() {},
+};
+
+const callConnected = (receiver: Receiver): void => receiver.connected?.();
+const callFinished = (receiver: Receiver): void => receiver.finished();
+const callDrained = (receiver: Receiver): void => receiver.drained();
+const callExpired = (receiver: Receiver): void => receiver.expired();
+const callClosed = (receiver: Receiver, error: NodeJS.ErrnoException | null): void => receiver.closed(error);
+
+function onEnd(this: Socket): void {
+  ((this as ReadingSocket).reader as Connection).onFinished();
+}
+function onError(this: Socket, error: NodeJS.ErrnoException): void {
+  ((this as ReadingSocket).reader as Connection).failure = error;
+}
+function onClose(this: Socket): void {
+  const connection = (this as ReadingSocket).reader as Connection;
+  connection.onClosed(connection.failure);
+}

@@ -1,0 +1,34 @@
+// Connecting to an address: names are resolved and both families tried by Node (RFC 8305), sockets read into our slabs.
+// Whom to dial and what to do when it fails is left to the caller.
+
+import { connect, type Socket } from 'node:net';
+import type { Address } from '../base/address.ts';
+import { Connection, type Receiver } from './connection.ts';
+import { onread, type ReadingSocket, WRITABLE_BYTES } from './receive.ts';
+
+/** Who waits for a dial. After `connected` it is an ordinary receiver; a failure comes as `closed`. */
+export interface Dialer extends Receiver {
+  connected(): void;
+}
+
+/**
+ * Begins to connect. The time limit is the caller's: arm the connection's deadline. `fd` addresses cannot be dialed
+ * and fail like unreachable ones.
+ */
+export function dial(address: Address, dialer: Dialer): Connection {
+  const shared = { onread, allowHalfOpen: true, writableHighWaterMark: WRITABLE_BYTES };
+  const target =
+    address.kind === 'unix'
+      ? { path: address.path }
+      : { host: address.host === '' ? 'localhost' : address.host, port: address.port, noDelay: true };
+  const socket = connect({ ...target, ...shared } as never) as ReadingSocket;
+  const connection = new Connection(socket, dialer);
+  socket.once('connect', onConnect);
+  return connection;
+}
+
+function onConnect(this: Socket): void {
+  const connection = (this as ReadingSocket).reader as Connection;
+  if (connection.gone) return;
+  connection.onConnected();
+}

@@ -1,0 +1,155 @@
+// How bytes arrive: one shared slab serves every plain socket, because it is consumed before the read returns; a
+// connection that reads in bulk gets a slab of its own, which can be lent to whoever writes it on. The only file that
+// touches Node's private socket interface; where that is missing, bytes are copied from 'data' events instead.
+
+import { Socket } from 'node:net';
+import { memory } from '../wire/http1/llhttp.ts';
+import { flush } from './send.ts';
+import { releaseSlab, slabHolders, slabStart, slabView, takeReaderSlab, takeSlab } from './slab.ts';
+
+/** What a socket's bytes are delivered to. */
+export interface Reader {
+  /** Slab of its own, -1 while it reads into the shared one. Managed here. */
+  slab: number;
+  /** Delivery is under way: a pause takes effect by itself when it ends. */
+  reading: boolean;
+  paused: boolean;
+  /** No more reads: the slab was released. */
+  gone: boolean;
+  /** The message is over: a slab of its own is not needed any longer. Cleared here. */
+  settled: boolean;
+  /** Bytes `start..end` of the memory, borrowed: valid until return. Must not throw. */
+  deliver(start: number, end: number): void;
+}
+
+export interface ReadingSocket extends Socket {
+  reader: Reader | null;
+}
+
+/** A read of at least this much means bulk: the next ones go to a slab of the connection's own. */
+const BULK_BYTES = 32 * 1024;
+/** A read of less than this ends it. */
+const TRICKLE_BYTES = 8 * 1024;
+
+const shared = takeSlab();
+const sharedView = slabView(shared);
+
+/** The slab of the connection that is being read, -1 when its bytes must be copied to be kept. */
+let lendable = -1;
+/** What the next question for a buffer is answered with; null: go on with the same. */
+let renewed: Buffer | null = sharedView;
+
+interface Handle {
+  useUserBuffer?: unknown;
+  readonly writeQueueSize?: number;
+}
+interface PrivateSocket {
+  _handle: Handle | null;
+  _server?: unknown;
+  server?: unknown;
+}
+
+/** Options that make a dialed socket read into our slabs; public interface of `net.connect`. */
+export const onread = {
+  // Asked when a socket starts and after every read, so a start finds the shared slab unless a read just ended.
+  buffer: (): Buffer => {
+    const next = renewed;
+    renewed = sharedView;
+    return next as Buffer;
+  },
+  callback: received as unknown as (bytes: number, buffer: Uint8Array) => boolean,
+};
+
+/**
+ * Makes an accepted socket (of a server with `pauseOnConnect`) read into our slabs. Answers the socket to use from now
+ * on and starts reading at once, so its `reader` must be set before control returns to the event loop.
+ */
+export function adopt(accepted: Socket): ReadingSocket {
+  const handle = (accepted as unknown as PrivateSocket)._handle;
+  if (handle === null || handle === undefined || typeof handle.useUserBuffer !== 'function') return copyFrom(accepted);
+  (accepted as unknown as PrivateSocket)._handle = null;
+  const options = { handle, onread, allowHalfOpen: true, writableHighWaterMark: WRITABLE_BYTES };
+  const socket = new Socket(options as never) as ReadingSocket;
+  socket.reader = null;
+  // The server counts its connections through this; its close would wait for ever for the socket we emptied.
+  const { server } = accepted as unknown as PrivateSocket;
+  (socket as unknown as PrivateSocket).server = server;
+  (socket as unknown as PrivateSocket)._server = server;
+  return socket;
+}
+
+/**
+ * Node would otherwise schedule a 'drain' for every write above its mark; we watch `writableLength` ourselves.
+ */
+export const WRITABLE_BYTES = 1 << 30;
+
+/** The way without private interface: one copy more. Also for sockets that decrypt. */
+export function copyFrom(socket: Socket): ReadingSocket {
+  const reading = socket as ReadingSocket;
+  reading.reader = null;
+  socket.on('data', (chunk: Buffer) => {
+    for (let at = 0; at < chunk.length && reading.reader !== null && !reading.reader.gone; at += sharedView.length) {
+      const bytes = Math.min(chunk.length - at, sharedView.length);
+      chunk.copy(memory, slabStart(shared), at, at + bytes);
+      if (!received.call(reading, bytes, sharedView)) socket.pause();
+    }
+  });
+  socket.resume();
+  return reading;
+}
+
+/** The reader's own slab if bytes at `start` lie in it and may be held beyond the delivery, else -1. */
+export function lendableAt(start: number): number {
+  if (lendable < 0) return -1;
+  const first = slabStart(lendable);
+  return start >= first && start < first + sharedView.length ? lendable : -1;
+}
+
+/** Bytes that were written and that the kernel has not taken. */
+export function pendingBytes(socket: Socket): number {
+  const handle = (socket as unknown as PrivateSocket)._handle;
+  return socket.writableLength === 0 ? 0 : (handle?.writeQueueSize ?? socket.writableLength);
+}
+
+/** Gives the reader's slab back; no read may follow. */
+export function dismiss(reader: Reader): void {
+  if (reader.gone) return;
+  reader.gone = true;
+  if (reader.slab >= 0) releaseSlab(reader.slab);
+  reader.slab = -1;
+}
+
+function received(this: ReadingSocket, bytes: number, buffer: Uint8Array): boolean {
+  const { reader } = this;
+  if (reader === null || reader.gone) return false;
+  const start = buffer.byteOffset;
+  lendable = reader.slab;
+  reader.reading = true;
+  reader.deliver(start, start + bytes);
+  reader.reading = false;
+  lendable = -1;
+  flush();
+  renewed = null;
+  if (reader.gone) return false;
+  if (reader.slab >= 0) keep(reader, bytes);
+  else if (bytes >= BULK_BYTES && !reader.settled && buffer === sharedView) own(reader);
+  reader.settled = false;
+  return !reader.paused;
+}
+
+/** After a read into a slab of its own: whether to go on with it. */
+function keep(reader: Reader, bytes: number): void {
+  const lent = slabHolders(reader.slab) > 1;
+  if (!lent && bytes >= TRICKLE_BYTES && !reader.settled) return;
+  releaseSlab(reader.slab);
+  reader.slab = -1;
+  renewed = sharedView;
+  if (lent && !reader.settled) own(reader);
+}
+
+function own(reader: Reader): void {
+  const slab = takeReaderSlab();
+  if (slab < 0) return;
+  reader.slab = slab;
+  renewed = slabView(slab);
+}
