@@ -3,7 +3,7 @@
 // changes its protocol.
 
 import type { Socket } from 'node:net';
-import { memory } from '../wire/http1/llhttp.ts';
+import { carve, memory } from '../wire/http1/llhttp.ts';
 import { dismiss, lendableAt, pendingBytes, type Reader, type ReadingSocket } from './receive.ts';
 import { flush, GATHER_BYTES, gather, gathered, gatherRoom, type Sender } from './send.ts';
 import { releaseSlab, retainSlab } from './slab.ts';
@@ -34,6 +34,10 @@ export const wheel = new Wheel();
 const DIRECT_BYTES = 16 * 1024;
 const EMPTY = Buffer.alloc(0);
 
+/** Where kept bytes lie while they are delivered again. */
+const INJECT_BYTES = 64 * 1024;
+const injection = carve(INJECT_BYTES);
+
 /** Where exceptions of receivers go that not even `crashed` could handle. */
 let report: (error: unknown) => void = () => {};
 
@@ -55,6 +59,8 @@ export class Connection extends Timed implements Reader, Sender {
   finished = false;
   ended = false;
 
+  /** Told once, when the socket is closed, whoever closed it; for counting. */
+  onGone: (() => void) | null = null;
   /** Why the socket failed, once it has. */
   failure: NodeJS.ErrnoException | null = null;
 
@@ -142,6 +148,17 @@ export class Connection extends Timed implements Reader, Sender {
     if (!this.reading && !this.gone) this.socket.resume();
   }
 
+  /** Delivers bytes that were kept from an earlier delivery as if they came now. Not within a delivery of theirs. */
+  inject(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length && !this.gone; at += INJECT_BYTES) {
+      const piece = bytes.subarray(at, at + INJECT_BYTES);
+      memory.set(piece, injection);
+      this.receivedBytes -= piece.length;
+      this.deliver(injection, injection + piece.length);
+    }
+    flush();
+  }
+
   /** The message that was received is over: large buffers are not needed any longer. */
   settle(): void {
     this.settled = true;
@@ -206,7 +223,10 @@ export class Connection extends Timed implements Reader, Sender {
   }
 
   /** Runs one call of the receiver from outside a delivery: exceptions end here and what it gathered is sent. */
-  #run(call: (receiver: Receiver, error: NodeJS.ErrnoException | null) => void, error: NodeJS.ErrnoException | null): void {
+  #run(
+    call: (receiver: Receiver, error: NodeJS.ErrnoException | null) => void,
+    error: NodeJS.ErrnoException | null,
+  ): void {
     try {
       call(this.receiver, error);
     } catch (thrown) {
@@ -277,10 +297,14 @@ export class Connection extends Timed implements Reader, Sender {
     this.#leave();
     this.#letGo();
     this.blocked = false;
-    if (known) return;
-    this.receiver = receiver;
-    this.#run(callClosed, error);
-    this.receiver = NOBODY;
+    if (!known) {
+      this.receiver = receiver;
+      this.#run(callClosed, error);
+      this.receiver = NOBODY;
+    }
+    const told = this.onGone;
+    this.onGone = null;
+    told?.();
   }
 }
 

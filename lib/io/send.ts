@@ -79,4 +79,3 @@ function renew(): boolean {
   end = start + SLAB_BYTES;
   return true;
 }
-

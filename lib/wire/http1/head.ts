@@ -192,6 +192,8 @@ export class RequestHead extends MessageHead {
 /** The head of a response. */
 export class ResponseHead extends MessageHead {
   status = 0;
+  /** Where the status line begins; it is 8 bytes of version, a space, 3 digits, perhaps a space and a reason, CRLF. */
+  lineStart = 0;
   /** Where the status line's reason phrase stands in `fields.bytes`; may be empty. */
   reasonStart = 0;
   reasonEnd = 0;
@@ -202,6 +204,7 @@ export class ResponseHead extends MessageHead {
     const { bytes } = fields;
     this.clear(fields, parser.minor);
     this.status = parser.status;
+    this.lineStart = parser.headStart;
     this.reasonStart = parser.headStart + 13;
     this.reasonEnd = parser.headStart + 12;
     const lineEnd = fields.count > 0 ? fields.nameStart(0) : parser.headEnd - 2;
@@ -238,7 +241,8 @@ export class ResponseHead extends MessageHead {
     if (codings === 0) return null;
     if (this.contentLength >= 0) return proxyError('bad_response', 'Content-Length and Transfer-Encoding');
     if (this.minor === 0) return proxyError('bad_response', 'Transfer-Encoding in HTTP/1.0');
-    if (codings > 1 || codingFault(fields) !== '') return proxyError('bad_response', 'Transfer-Encoding is not chunked');
+    if (codings > 1 || codingFault(fields) !== '')
+      return proxyError('bad_response', 'Transfer-Encoding is not chunked');
     this.chunked = true;
     return null;
   }
@@ -253,7 +257,9 @@ function codingFault(fields: Fields): '' | 'not_final' | Extract<ErrorCode, 'unk
     const end = fields.valueEnd(field);
     if (equals(bytes, start, end, CHUNKED)) return '';
     // Not final: nobody can tell where the body ends. Final, after something else: a coding that we do not know.
-    return end - start > CHUNKED.length && equals(bytes, end - CHUNKED.length, end, CHUNKED) ? 'unknown_coding' : 'not_final';
+    return end - start > CHUNKED.length && equals(bytes, end - CHUNKED.length, end, CHUNKED)
+      ? 'unknown_coding'
+      : 'not_final';
   }
   return '';
 }

@@ -82,10 +82,9 @@ export function leaseParser(type: number, receiver: MessageReceiver, limits: Hea
   return parser;
 }
 
-/** Gives a parser back; the caller must not use it again. */
+/** Gives a parser back; the caller must not use it again. Possible from within its callbacks: they stop. */
 export function releaseParser(parser: Parser): void {
-  parser.forget();
-  free.push(parser);
+  if (parser.forget()) free.push(parser);
 }
 
 /** How many parsers wait for use; for tests of leaks. */
@@ -120,6 +119,8 @@ export class Parser implements Callbacks {
   #type = REQUEST;
   #receiver: MessageReceiver = IDLE;
   #limits: HeadLimits = { headBytes: 0, headers: 0 };
+  #executing = false;
+  #doomed = false;
   #inBody = false;
   #ended = false;
   #last = NOTHING;
@@ -153,9 +154,12 @@ export class Parser implements Callbacks {
     this.fault = null;
   }
 
-  forget(): void {
+  /** Drops everything; false when it is executing, and then it frees itself afterwards. */
+  forget(): boolean {
     this.#receiver = IDLE;
     this.#gathered = null;
+    this.#doomed = this.#executing;
+    return !this.#executing;
   }
 
   /** Whether any byte of the head is waiting for the rest. */
@@ -177,7 +181,10 @@ export class Parser implements Callbacks {
     } else if (this.#gatheredBytes > 0) {
       this.#delta = scratch + this.#gatheredBytes - start;
     }
+    this.#executing = true;
     const result = execute(this.#state, this, start, end - start);
+    this.#executing = false;
+    if (this.#doomed) return this.#retire();
     if (result === Result.OK) return this.#gather(start, end);
     if (this.#ended && this.fault === null) {
       this.position = stoppedAt(this.#state);
@@ -189,9 +196,20 @@ export class Parser implements Callbacks {
 
   /** The peer sends no more: DONE when that ends the message (RFC 9112 6.3, case 8), else FAULT. */
   finish(): number {
+    this.#executing = true;
     const result = finish(this.#state, this);
+    this.#executing = false;
+    if (this.#doomed) return this.#retire();
     if (this.#ended) return Outcome.DONE;
-    if (this.fault === null) this.fault = proxyError(this.#code('bad_request'), result === Result.OK ? 'no message' : 'cut off');
+    if (this.fault === null)
+      this.fault = proxyError(this.#code('bad_request'), result === Result.OK ? 'no message' : 'cut off');
+    return Outcome.FAULT;
+  }
+
+  /** Released while executing: nobody may use it any more, so it can be leased again. */
+  #retire(): number {
+    this.#doomed = false;
+    free.push(this);
     return Outcome.FAULT;
   }
 
@@ -335,7 +353,10 @@ export class Parser implements Callbacks {
   #explain(result: number): ProxyError {
     const detail = reason(this.#state);
     if (this.#type !== REQUEST) return proxyError('bad_response', detail);
-    if (result === Result.PAUSED_H2_UPGRADE || (result === Result.INVALID_VERSION && detail === 'Invalid HTTP version')) {
+    if (
+      result === Result.PAUSED_H2_UPGRADE ||
+      (result === Result.INVALID_VERSION && detail === 'Invalid HTTP version')
+    ) {
       return proxyError('unknown_version', detail);
     }
     if (result === Result.INVALID_METHOD && this.#startsWithToken()) return proxyError('unknown_method', detail);

@@ -1,0 +1,87 @@
+#!/usr/bin/env node
+// The command line: finds the command, reads its arguments, runs it, and turns what it returns into the exit code. Commands
+// are loaded when they are asked for, so that `version` does not pay for a proxy.
+
+import { didYouMean } from '../base/nearest.ts';
+import { type Command, commandHelp, EXIT_FAILED, EXIT_FINE, EXIT_USAGE, readArguments, table } from './command.ts';
+import { reportUsage, writeResult } from './output.ts';
+
+/** What can be run, in the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./run.ts')).runCommand,
+  demo: async () => (await import('./demo.ts')).demoCommand,
+  http: async () => (await import('./http.ts')).httpCommand,
+  tcp: async () => (await import('./tcp.ts')).tcpCommand,
+  check: async () => (await import('./check.ts')).checkCommand,
+  version: async () => (await import('./version.ts')).versionCommand,
+};
+
+const SUMMARIES: readonly (readonly [string, string])[] = [
+  ['run [-c FILE]', 'run a configuration'],
+  ['demo', 'see a proxy at work, with nothing to prepare'],
+  ['http FROM TO...', 'reverse proxy in one line'],
+  ['tcp FROM TO...', 'TCP load balancer in one line'],
+  ['check [-c FILE]', 'validate a configuration: every error at once'],
+  ['version', 'print the version'],
+];
+
+/** Planned commands: refused by name rather than called unknown. */
+const PLANNED = ['forward', 'explain', 'status', 'top', 'reload', 'drain', 'cert', 'bench'];
+
+process.exit(await main(process.argv.slice(2)));
+
+async function main(args: readonly string[]): Promise<number> {
+  const [name = '', ...rest] = args;
+  if (name === '--help' || name === '-h' || name === 'help') return help(rest[0]);
+  if (name === '--version' || name === '-v') return main(['version']);
+  if (name === '') {
+    process.stderr.write(overview());
+    return EXIT_USAGE;
+  }
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (load === undefined) return refuse(name);
+  const command = await load();
+  const given = readArguments(command, rest);
+  if ('faults' in given) {
+    reportUsage(given.faults, `millrace ${name} --help`);
+    return EXIT_USAGE;
+  }
+  if (given.options.has('help')) {
+    writeResult(commandHelp(command));
+    return EXIT_FINE;
+  }
+  try {
+    return await command.run(given);
+  } catch (error) {
+    process.stderr.write(`millrace: ${error instanceof Error ? error.stack : String(error)}\n`);
+    return EXIT_FAILED;
+  }
+}
+
+async function help(name: string | undefined): Promise<number> {
+  if (name === undefined || name.startsWith('-')) writeResult(overview());
+  else if (Object.hasOwn(COMMANDS, name)) writeResult(commandHelp(await COMMANDS[name]!()));
+  else return refuse(name);
+  return EXIT_FINE;
+}
+
+function refuse(name: string): number {
+  const kind = name.startsWith('-') ? 'option' : 'command';
+  const fault = PLANNED.includes(name)
+    ? `"${name}" is not supported yet`
+    : `unknown ${kind} "${name}"${didYouMean(name, [...Object.keys(COMMANDS), ...PLANNED])}`;
+  reportUsage([fault], 'millrace --help');
+  return EXIT_USAGE;
+}
+
+function overview(): string {
+  return `Millrace, a layer-4 and layer-7 proxy
+
+Usage: millrace COMMAND
+
+${table(SUMMARIES)}
+FROM and TO are :PORT, HOST:PORT, [v6]:PORT or unix:PATH.
+millrace COMMAND --help tells more about each.
+Exit codes: 0 fine, 1 failed while running, 2 wrong usage or configuration.
+`;
+}

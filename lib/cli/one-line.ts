@@ -1,0 +1,76 @@
+// Proxies in one line: what `http` and `tcp` have in common.
+
+import { didYouMean } from '../base/nearest.ts';
+import { checkConfiguration } from '../config/read.ts';
+import { readAddress } from '../config/schema/values.ts';
+import type { ConfigurationDocument } from '../config/schema.ts';
+import { type Arguments, type Command, EXIT_USAGE, LOG_OPTION } from './command.ts';
+import { openLog, readLogChoice, reportConfigErrors, reportUsage } from './output.ts';
+import { serve } from './serve.ts';
+
+/** The command that listens at FROM and balances over TO... with one protocol. */
+export function oneLineCommand(protocol: 'http' | 'tcp', summary: string, example: string): Command {
+  return {
+    name: protocol,
+    usage: 'FROM TO... [--balance HOW]',
+    summary,
+    details: `
+FROM is where to listen and each TO an endpoint: :PORT, HOST:PORT, [v6]:PORT or unix:PATH. FROM as :PORT means all
+interfaces, TO as :PORT a port of this machine. Everything else has the defaults of a configuration.
+
+Example:
+  ${example}`,
+    options: {
+      balance: { value: 'HOW', summary: `${BALANCES.join(' or ')} (default ${BALANCES[0]})` },
+      log: LOG_OPTION,
+    },
+    operands: { least: 2, most: Number.POSITIVE_INFINITY },
+    async run(given) {
+      const choice = readLogChoice(given.options.get('log'));
+      const faults = [...('fault' in choice ? [choice.fault] : []), ...findFaults(given)];
+      if ('fault' in choice || faults.length > 0) {
+        reportUsage(faults, `millrace ${protocol} --help`);
+        return EXIT_USAGE;
+      }
+      const result = checkConfiguration(describe(protocol, given), `millrace ${protocol}`);
+      if ('errors' in result) {
+        reportConfigErrors(result.errors, 'error', choice.format === 'json');
+        return EXIT_USAGE;
+      }
+      return serve(result.configuration, openLog(choice, 'info'));
+    },
+  };
+}
+
+type Balance = 'round-robin' | 'least-connections';
+
+const BALANCES: readonly Balance[] = ['round-robin', 'least-connections'];
+const PLANNED_BALANCES = ['least-requests', 'random', 'hash', 'first', 'latency'];
+
+/** In the words of the command line; the schema would speak of paths in a document that nobody wrote. */
+function findFaults({ options, operands }: Arguments): string[] {
+  const faults: string[] = [];
+  const seen = new Set<string>();
+  for (const [index, operand] of operands.entries()) {
+    const role = index === 0 ? 'FROM' : 'TO';
+    const found = readAddress(operand, index > 0);
+    if ('fault' in found) faults.push(`${role} ${operand}: ${found.fault}`);
+    else if (index > 0 && seen.has(operand)) faults.push(`TO ${operand} is given twice`);
+    if (index > 0) seen.add(operand);
+  }
+  const balance = options.get('balance');
+  if (balance !== undefined && !(BALANCES as readonly string[]).includes(balance)) {
+    const known = PLANNED_BALANCES.includes(balance) ? ' is not supported yet' : ' is not known';
+    faults.push(`--balance: "${balance}"${known}; it is ${BALANCES.join(' or ')}${didYouMean(balance, BALANCES)}`);
+  }
+  return faults;
+}
+
+function describe(protocol: 'http' | 'tcp', { options, operands }: Arguments): ConfigurationDocument {
+  const [from = '', ...endpoints] = operands;
+  const balance = (options.get('balance') ?? 'round-robin') as Balance;
+  return {
+    listeners: { [protocol]: { bind: from, protocol, cluster: 'endpoints' } },
+    clusters: { endpoints: { balance, endpoints } },
+  };
+}

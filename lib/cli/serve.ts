@@ -1,0 +1,71 @@
+// A configuration served until a signal ends it: what run, demo, http and tcp have in common.
+
+import type { Log } from '../base/log.ts';
+import { buildSnapshot } from '../config/build.ts';
+import type { Configuration } from '../config/configuration.ts';
+import { Server } from '../server/server.ts';
+import { EXIT_FAILED, EXIT_FINE } from './command.ts';
+
+/** Called once everything listens, with the addresses as bound. */
+export type Started = (addresses: readonly { listener: string; address: string }[]) => void;
+
+/**
+ * Starts the proxy and resolves to the exit code once it has ended: 0 after a drain (also when the drain timeout cut
+ * something off, which the log then says), 1 when it could not start or was told twice to stop.
+ */
+export async function serve(configuration: Configuration, log: Log, started?: Started): Promise<number> {
+  const server = await Server.start(buildSnapshot(configuration, log), log);
+  if (!(server instanceof Server)) {
+    log.error(server.fault);
+    return EXIT_FAILED;
+  }
+  keepServing(log);
+  const ended = endOnSignal(server, configuration.drainTimeoutMs, log);
+  for (const { listener, address } of server.addresses) log.info('listening', { listener, address });
+  started?.(server.addresses);
+  return ended;
+}
+
+/** A fault of ours in one exchange must not end the others: it is told with its stack, and the proxy goes on. */
+function keepServing(log: Log): void {
+  const limited = log.limited('uncaught', UNCAUGHT_EVERY_MS);
+  process.on('uncaughtException', (error, origin) => limited.error('uncaught, please report this', { origin, error }));
+  // Without a handler of its own a rejection would come by the one above; this keeps the log from calling it an exception.
+  process.on('unhandledRejection', (reason) =>
+    limited.error('unhandled rejection, please report this', { error: reason }),
+  );
+}
+
+const UNCAUGHT_EVERY_MS = 100;
+
+function endOnSignal(server: Server, drainTimeoutMs: number, log: Log): Promise<number> {
+  return new Promise((resolve) => {
+    let draining = false;
+    const end = (signal: NodeJS.Signals): void => {
+      if (draining) {
+        log.warn('stopping at once', { signal });
+        server.close();
+        resolve(EXIT_FAILED);
+        return;
+      }
+      draining = true;
+      log.info('draining', { signal, timeoutMs: drainTimeoutMs });
+      server.drain(drainTimeoutMs).then(
+        ({ cut }) => {
+          if (cut > 0) log.warn('drain timeout: connections were cut off', { cut });
+          else log.info('drained');
+          resolve(EXIT_FINE);
+        },
+        (error: unknown) => {
+          log.error('draining failed', { error });
+          resolve(EXIT_FAILED);
+        },
+      );
+    };
+    process.on('SIGTERM', end);
+    process.on('SIGINT', end);
+    process.on('SIGHUP', () => log.warn('SIGHUP: reloading is not supported yet; the proxy goes on unchanged'));
+    // Log rotation sends this to every daemon; the default would be to die of it.
+    process.on('SIGUSR2', () => log.debug('SIGUSR2: there are no log files to reopen'));
+  });
+}

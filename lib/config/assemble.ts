@@ -1,0 +1,69 @@
+// From the document's keys to the option types of the rooms. Pure renaming: units, defaults and checks are done before.
+
+import type { ListenerOptions } from '../server/options.ts';
+import type { ClusterOptions } from '../upstream/options.ts';
+import type { Configuration } from './configuration.ts';
+import type { CheckedDocument } from './schema.ts';
+
+type CheckedListener = CheckedDocument['listeners'][string];
+type CheckedCluster = CheckedDocument['clusters'][string];
+
+/** The configuration that a document without faults stands for. */
+export function assembleConfiguration(document: CheckedDocument): Configuration {
+  return {
+    log: document.log,
+    drainTimeoutMs: document.drainTimeout,
+    listeners: mapValues(document.listeners, assembleListener),
+    clusters: mapValues(document.clusters, assembleCluster),
+  };
+}
+
+const HTTP_IDLE_MS = 60_000;
+/** Database sessions and the like are silent for longer than keep-alive clients, yet none may hold a connection forever. */
+const TCP_IDLE_MS = 600_000;
+
+function assembleListener(listener: CheckedListener): ListenerOptions {
+  const { bind, protocol, cluster, fallback, timeouts, limits, forwarded, trustedProxies, proxyProtocol } = listener;
+  const routed = protocol !== 'tcp' && cluster !== undefined;
+  return {
+    bind,
+    protocol,
+    ...(protocol === 'tcp' && cluster !== undefined && { cluster }),
+    ...(fallback !== undefined && { fallback }),
+    detectTimeoutMs: listener.detectTimeout,
+    proxyProtocol,
+    trustedProxies,
+    // Server names are compared without regard to case (RFC 6066 3).
+    passthrough: Object.fromEntries(Object.entries(listener.passthrough).map(([name, to]) => [name.toLowerCase(), to])),
+    timeouts: {
+      headMs: timeouts.head,
+      idleMs: timeouts.idle ?? (protocol === 'tcp' ? TCP_IDLE_MS : HTTP_IDLE_MS),
+      bodyMs: timeouts.body,
+    },
+    limits,
+    forwarded,
+    routes: routed ? [{ cluster }] : listener.routes,
+  };
+}
+
+function assembleCluster(cluster: CheckedCluster): ClusterOptions {
+  const { balance, endpoints, host, proxyProtocol, pool, timeouts } = cluster;
+  return {
+    balance,
+    endpoints: endpoints.map((endpoint) => ('kind' in endpoint ? { address: endpoint, weight: 1 } : endpoint)),
+    host,
+    proxyProtocol,
+    pool: {
+      idle: pool.idle,
+      max: pool.max,
+      idleTimeoutMs: pool.idleTimeout,
+      queue: pool.queue,
+      queueTimeoutMs: pool.queueTimeout,
+    },
+    timeouts: { connectMs: timeouts.connect, responseMs: timeouts.response, idleMs: timeouts.idle },
+  };
+}
+
+function mapValues<From, To>(from: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(from).map(([name, value]) => [name, change(value)]));
+}

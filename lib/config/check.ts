@@ -1,0 +1,222 @@
+// What the schema cannot see: references from one part of the document to another, and rules about keys that go together.
+// Works on the document as written, so that these faults are told together with all others.
+
+import { type Address, formatAddress, unmapAddress } from '../base/address.ts';
+import { didYouMean } from '../base/nearest.ts';
+import { checkRoutes } from './check-routes.ts';
+import type { DocumentPath, Finding } from './error.ts';
+import { readAddress } from './schema/values.ts';
+
+export interface CheckResult {
+  readonly errors: Finding[];
+  /** What will work, but hardly as meant. */
+  readonly warnings: Finding[];
+}
+
+/** Checks a whole document of any shape: what has the wrong type is passed over, since the schema reports it. */
+export function checkDocument(document: unknown): CheckResult {
+  const check = new DocumentCheck(record(document));
+  check.run();
+  return { errors: check.errors, warnings: check.warnings };
+}
+
+/** A map of the document, or an empty one when it is something else. */
+export function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}
+
+/** A list of the document; a single value counts as a list of one where the document allows both. */
+export function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : value === undefined ? [] : [value];
+}
+
+class DocumentCheck {
+  readonly errors: Finding[] = [];
+  readonly warnings: Finding[] = [];
+  readonly #listeners: Readonly<Record<string, unknown>>;
+  readonly #clusters: Readonly<Record<string, unknown>>;
+  readonly #used = new Set<string>();
+  /** By port or path: who listens there already. */
+  readonly #bound = new Map<string, { host: string; text: string; listener: string }[]>();
+
+  constructor(document: Readonly<Record<string, unknown>>) {
+    this.#listeners = record(document['listeners']);
+    this.#clusters = record(document['clusters']);
+  }
+
+  run(): void {
+    for (const [name, listener] of Object.entries(this.#listeners)) {
+      this.#name(['listeners', name], name);
+      if (isRecord(listener)) this.#listener(['listeners', name], name, listener);
+    }
+    for (const [name, cluster] of Object.entries(this.#clusters)) {
+      this.#name(['clusters', name], name);
+      if (isRecord(cluster)) this.#cluster(['clusters', name], cluster);
+      if (!this.#used.has(name)) this.#warn(['clusters', name], 'is not used by any listener', true);
+    }
+    if (Object.keys(this.#listeners).length === 0 && isRecord(this.#listeners) && this.errors.length === 0) {
+      this.#warn(['listeners'], 'is empty, so nothing will be accepted');
+    }
+  }
+
+  #listener(path: DocumentPath, name: string, listener: Readonly<Record<string, unknown>>): void {
+    const bind = listener['bind'];
+    for (const [index, text] of list(bind).entries()) {
+      if (typeof text === 'string')
+        this.#bind(Array.isArray(bind) ? [...path, 'bind', index] : [...path, 'bind'], name, text);
+    }
+    const protocol = listener['protocol'] ?? 'http';
+    const routes = Array.isArray(listener['routes']) ? listener['routes'] : [];
+    this.#reference([...path, 'cluster'], listener['cluster']);
+    this.#reference([...path, 'fallback'], listener['fallback']);
+    for (const [server, cluster] of Object.entries(record(listener['passthrough']))) {
+      this.#serverName([...path, 'passthrough', server], server);
+      this.#reference([...path, 'passthrough', server], cluster);
+    }
+    const routed = checkRoutes([...path, 'routes'], routes);
+    this.errors.push(...routed.errors);
+    this.warnings.push(...routed.warnings);
+    for (const [index, route] of routes.entries()) {
+      this.#reference([...path, 'routes', index, 'cluster'], record(route)['cluster']);
+    }
+    if (protocol === 'tcp') this.#tcpListener(path, listener);
+    else if (protocol === 'http' || protocol === 'auto') this.#httpListener(path, listener, protocol);
+    const trusted = list(listener['trustedProxies']).length > 0;
+    const header = listener['proxyProtocol'];
+    if ((header === 'accept' || header === 'require') && !trusted) {
+      this.#fail(
+        [...path, 'proxyProtocol'],
+        `"${header}" needs trustedProxies: the addresses whose PROXY header is believed`,
+      );
+    }
+  }
+
+  #tcpListener(path: DocumentPath, listener: Readonly<Record<string, unknown>>): void {
+    if (!has(listener, 'cluster')) this.#fail(path, 'needs cluster with protocol "tcp": where its connections go');
+    for (const key of ['routes', 'forwarded'])
+      if (has(listener, key))
+        this.#fail([...path, key], 'has no meaning with protocol "tcp"; use "http" or "auto", or remove it', true);
+    for (const key of ['head', 'body'])
+      if (has(record(listener['timeouts']), key)) {
+        this.#fail([...path, 'timeouts', key], 'has no meaning with protocol "tcp"; only idle does', true);
+      }
+    for (const key of ['headBytes', 'headers', 'bodyBytes'])
+      if (has(record(listener['limits']), key)) {
+        this.#fail([...path, 'limits', key], 'has no meaning with protocol "tcp"; only connections does', true);
+      }
+    this.#autoOnly(path, listener, 'tcp');
+  }
+
+  #httpListener(path: DocumentPath, listener: Readonly<Record<string, unknown>>, protocol: 'http' | 'auto'): void {
+    const routed = has(listener, 'routes');
+    if (routed && has(listener, 'cluster')) {
+      this.#fail(
+        [...path, 'cluster'],
+        'and routes exclude each other; make it the last route: "- cluster: NAME"',
+        true,
+      );
+    }
+    if (protocol === 'http') {
+      if (!routed && !has(listener, 'cluster')) this.#fail(path, 'needs cluster or routes: what answers its requests');
+      this.#autoOnly(path, listener, 'http');
+    } else if (!['routes', 'cluster', 'fallback', 'passthrough'].some((key) => has(listener, key))) {
+      this.#fail(path, 'needs routes, cluster, fallback or passthrough: what its connections are for');
+    }
+    if (routed && Array.isArray(listener['routes']) && listener['routes'].length === 0) {
+      this.#warn([...path, 'routes'], 'is empty, so every request gets 404');
+    }
+  }
+
+  #autoOnly(path: DocumentPath, listener: Readonly<Record<string, unknown>>, protocol: string): void {
+    for (const key of ['fallback', 'detectTimeout', 'passthrough'])
+      if (has(listener, key)) this.#fail([...path, key], `needs protocol "auto"; this listener is "${protocol}"`, true);
+  }
+
+  #cluster(path: DocumentPath, cluster: Readonly<Record<string, unknown>>): void {
+    const seen = new Map<string, number>();
+    const endpoints = cluster['endpoints'];
+    if (!Array.isArray(endpoints)) return;
+    for (const [index, endpoint] of endpoints.entries()) {
+      const text = typeof endpoint === 'string' ? endpoint : record(endpoint)['address'];
+      if (typeof text !== 'string') continue;
+      const address = readAddress(text, true);
+      if ('fault' in address) continue;
+      const key = formatAddress({ ...address, host: address.host.toLowerCase() });
+      const first = seen.get(key);
+      const at =
+        typeof endpoint === 'string' ? [...path, 'endpoints', index] : [...path, 'endpoints', index, 'address'];
+      if (first === undefined) seen.set(key, index);
+      else this.#fail(at, `is the same address as endpoints[${first}]; keep one and give it a weight`);
+    }
+  }
+
+  #reference(path: DocumentPath, name: unknown): void {
+    if (typeof name !== 'string' || name === '') return;
+    this.#used.add(name);
+    if (Object.hasOwn(this.#clusters, name)) return;
+    const known = Object.keys(this.#clusters);
+    const meant = didYouMean(name, known) || (known.length > 0 ? `; known: ${known.slice(0, 10).join(', ')}` : '');
+    this.#fail(path, `there is no cluster "${name}"${meant || '; add it under clusters'}`);
+  }
+
+  #bind(path: DocumentPath, listener: string, text: string): void {
+    const address = readAddress(text, false);
+    if ('fault' in address || (address.kind === 'tcp' && address.port === 0)) return;
+    const host = hostKey(address);
+    const key = address.kind === 'unix' ? address.path : `:${address.port}`;
+    const others = this.#bound.get(key) ?? [];
+    const taken = others.find((other) => overlaps(other.host, host));
+    if (taken !== undefined) {
+      const whose =
+        taken.listener === listener
+          ? `this listener has ${taken.text} already`
+          : `listener "${taken.listener}" has ${taken.text}`;
+      this.#fail(path, `${formatAddress(address)} is taken: ${whose}`);
+    } else this.#bound.set(key, [...others, { host, text: formatAddress(address), listener }]);
+  }
+
+  #name(path: DocumentPath, name: string): void {
+    // `__proto__` is refused by name: libraries treat it specially.
+    if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(name)) {
+      this.#fail(
+        path,
+        'is not a name: letters, digits, "-", "_" and ".", beginning with a letter or digit, at most 64',
+        true,
+      );
+    }
+  }
+
+  #serverName(path: DocumentPath, name: string): void {
+    if (!/^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(name) || name.length > 255) {
+      this.#fail(path, 'is not a server name; write db.example.com or *.example.com', true);
+    }
+  }
+
+  #fail(path: DocumentPath, message: string, atKey = false): void {
+    this.errors.push({ path, message, atKey });
+  }
+
+  #warn(path: DocumentPath, message: string, atKey = false): void {
+    this.warnings.push({ path, message, atKey });
+  }
+}
+
+/** Modules may write `undefined` for a key that is not there. */
+function has(map: Readonly<Record<string, unknown>>, key: string): boolean {
+  return map[key] !== undefined;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function hostKey(address: Address): string {
+  return unmapAddress(address.host.toLowerCase());
+}
+
+/** Whether two hosts on one port cannot both be bound: the same one, or one of them every interface. */
+function overlaps(a: string, b: string): boolean {
+  if (a === b || a === '' || b === '') return true;
+  const v4 = (host: string): boolean => !host.includes(':');
+  return (a === '0.0.0.0' && v4(b)) || (b === '0.0.0.0' && v4(a)) || (a === '::' && !v4(b)) || (b === '::' && !v4(a));
+}

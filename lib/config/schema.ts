@@ -1,0 +1,40 @@
+// The document that people write, as one schema: what is known, of which type, with which default and meaning. The reference
+// pages, the JSON Schema for editors and the type of `defineConfig` all come from here. References between parts: check.ts.
+
+import * as z from 'zod';
+import { LOG_LEVELS } from '../base/log.ts';
+import { cluster } from './schema/cluster.ts';
+import { listener } from './schema/listener.ts';
+import { choice, duration, section } from './schema/values.ts';
+
+const log = section(
+  {
+    level: choice(LOG_LEVELS)
+      .prefault('info')
+      .describe('The least that is written: `debug`, `info`, `warn` or `error`.'),
+  },
+  ['access'],
+);
+
+export const documentSchema = section(
+  {
+    log: log.prefault({}).describe('What is written to standard error.'),
+    drainTimeout: duration()
+      .prefault('30s')
+      .describe('How long open connections get to finish when the proxy is asked to stop.'),
+    listeners: z.record(z.string(), listener).describe('Where connections are accepted, by name.'),
+    clusters: z.record(z.string(), cluster).prefault({}).describe('Where they are sent, by name.'),
+  },
+  ['workers', 'admin'],
+);
+
+/** What people write. */
+export type ConfigurationDocument = z.input<typeof documentSchema>;
+
+/** The same with defaults filled in and units gone. */
+export type CheckedDocument = z.output<typeof documentSchema>;
+
+/** Gives the document of a `millrace.config.ts` its types; returns it unchanged. */
+export function defineConfig(document: ConfigurationDocument): ConfigurationDocument {
+  return document;
+}

@@ -1,0 +1,57 @@
+// The keys of a route: their types, defaults and meaning. What patterns and templates may hold is checked by the route room.
+
+import * as z from 'zod';
+import { oneOrMore, reference, section, text, whole } from './values.ts';
+
+const headers = z.record(z.string(), text());
+
+const match = section({
+  host: oneOrMore(text('host pattern'))
+    .optional()
+    .describe('`example.com`, `*.example.com` (any name below it, not itself) or `*`, without a port; one or a list.'),
+  path: oneOrMore(text('path pattern'))
+    .optional()
+    .describe(
+      '`/exact`, `/prefix/*`, or a pattern with `*` for one segment; one or a list. The query is not looked at.',
+    ),
+  method: oneOrMore(text('method'))
+    .optional()
+    .describe('`GET` and the like, in capitals; one or a list. `GET` does not include `HEAD`.'),
+  header: headers.optional().describe('Fields that must be there, with their exact value; `"*"` takes any value.'),
+});
+
+const rewrite = section({
+  path: text('path template')
+    .optional()
+    .describe(
+      'New path; the first `*` stands for what the first `*` of the matched path stood for, and so on. The query is kept.',
+    ),
+  host: text('host').optional().describe('New Host field.'),
+  setRequest: headers.optional().describe('Request fields to set, in place of any that are there.'),
+  removeRequest: z.array(text('field name')).optional().describe('Request fields to remove.'),
+  setResponse: headers.optional().describe('Response fields to set, in place of any that are there.'),
+  removeResponse: z.array(text('field name')).optional().describe('Response fields to remove.'),
+});
+
+const redirect = section({
+  to: text('URL or path template').describe(
+    'Where to: a path or an absolute URL; a `*` takes what the `*` of the matched path stood for.',
+  ),
+  status: whole(300, 399).prefault(308).describe('301, 302, 303, 307 or 308.'),
+});
+
+const respond = section({
+  status: whole(200, 599).prefault(200).describe('Status of the reply, 200 to 599.'),
+  body: text().prefault('').describe('Body of the reply.'),
+  headers: headers.optional().describe('Fields of the reply.'),
+});
+
+export const route = section({
+  match: match
+    .optional()
+    .describe('What a request must look like; all that is given must hold. Without it, every request matches.'),
+  rewrite: rewrite.optional().describe('What is changed on the way.'),
+  cluster: reference('cluster').optional().describe('Action: pass the request on to this cluster.'),
+  redirect: redirect.optional().describe('Action: send the client elsewhere.'),
+  respond: respond.optional().describe('Action: answer without an upstream.'),
+});

@@ -1,0 +1,544 @@
+// HTTP/1.1 towards a client: reads requests one after the other, starts an exchange for each, and writes its reply.
+// What a request leads to is the route's business; how heads are edited is in reply-writer.
+
+import { type ProxyError, proxyError } from '../../base/errors.ts';
+import type { Connection, Receiver } from '../../io/connection.ts';
+import { relay } from '../../io/relay.ts';
+import { GATHER_BYTES } from '../../io/send.ts';
+import { RouteQuery } from '../../route/match.ts';
+import { FieldId } from '../../wire/field-id.ts';
+import { Fields } from '../../wire/fields.ts';
+import { RequestHead, type ResponseHead } from '../../wire/http1/head.ts';
+import { memory, REQUEST } from '../../wire/http1/llhttp.ts';
+import { Method } from '../../wire/http1/method.ts';
+import {
+  leaseParser,
+  type MessageReceiver,
+  Outcome,
+  type Parser,
+  releaseParser,
+  Verdict,
+} from '../../wire/http1/parser.ts';
+import {
+  Authority,
+  normalisePath,
+  pathIsPlain,
+  readAuthority,
+  readTarget,
+  Target,
+  TargetForm,
+} from '../../wire/uri.ts';
+import { failing } from '../action.ts';
+import type { Client } from '../client.ts';
+import type { Exchange, ReplySink, RouteTarget } from '../exchange.ts';
+import type { HttpListener } from '../listener.ts';
+import { errorReply, sendReply } from '../local-reply.ts';
+import { putReplyHead, type ReplyFraming, replyHeadRoom } from '../reply-writer.ts';
+import { RequestId } from '../request-id.ts';
+import type { Sink, Source } from '../sink.ts';
+import { sendChunk, sendLastChunk } from './chunks.ts';
+
+/** How long a client gets to take the last reply and close, and how much more of its request is read meanwhile. */
+const LINGER_MS = 2000;
+const LINGER_BYTES = 1024 * 1024;
+
+/** Where a connection stands. The request side and the reply side of an exchange move on their own. */
+const Phase = {
+  /** Between requests, or in the middle of a head. */
+  HEAD: 0,
+  /** The request's body is arriving. */
+  BODY: 1,
+  /** The request is complete, the reply is not. */
+  REPLY: 2,
+  /** The last reply is sent; what still comes is dropped. */
+  LINGER: 3,
+} as const;
+
+/** From each phase, the ones it may lead to, as bits. */
+const EDGES = [
+  (1 << Phase.HEAD) | (1 << Phase.BODY) | (1 << Phase.REPLY) | (1 << Phase.LINGER),
+  (1 << Phase.REPLY) | (1 << Phase.LINGER),
+  (1 << Phase.HEAD) | (1 << Phase.LINGER),
+  0,
+];
+
+// Heads are borrowed and read one at a time, so these serve all connections.
+const head = new RequestHead();
+const target = new Target();
+const authority = new Authority();
+const query = new RouteQuery(new Fields(memory, 1));
+const framing = { chunked: false, sized: false, connection: 'none' as ReplyFraming['connection'] };
+
+/** What an exchange leads to when no route matches. */
+const NO_ROUTE: RouteTarget = { action: failing(proxyError('no_route')), rewrite: null };
+
+export class DownstreamConnection implements Receiver, MessageReceiver, Exchange, Source, ReplySink {
+  readonly connection: Connection;
+  readonly client: Client;
+  readonly requestHead = head;
+  readonly target = target;
+  readonly authority = authority;
+  readonly bytes = memory;
+  readonly request: Source = this;
+  readonly reply: ReplySink = this;
+  readonly query = query;
+  route: RouteTarget = NO_ROUTE;
+  method = 0;
+  minor = 1;
+  upgrading = false;
+  /** Where the reply comes from. */
+  source: Source | null = null;
+
+  readonly #listener: HttpListener;
+  readonly #id = new RequestId();
+  #phase: number = Phase.HEAD;
+  #parser: Parser | null = null;
+  #parsing = false;
+  /** The request flows here; null between exchanges. */
+  #sink: Sink<RequestHead> | null = null;
+  #bodyBytes = 0;
+  #replyBegun = false;
+  #replyOver = false;
+  #chunked = false;
+  /** What the client asked for, and what its reply has said. */
+  #keepsAlive = true;
+  #persistent = false;
+  /** What arrived before its turn: at most one read. */
+  #early: Buffer | null = null;
+  #lingeredBytes = 0;
+  /** The source of the request, or of the reply, waits for `resume`. */
+  #replyHeld = false;
+  #requestHeld = false;
+  #headTimed = false;
+
+  constructor(connection: Connection, client: Client, listener: HttpListener) {
+    this.connection = connection;
+    this.client = client;
+    this.#listener = listener;
+    connection.receiver = this;
+    connection.expireIn(listener.timeouts.headMs);
+  }
+
+  /** Between two requests: nothing would be lost by closing. */
+  get idle(): boolean {
+    return this.#phase === Phase.HEAD && (this.#parser === null || !this.#parser.begun);
+  }
+
+  /** Closes if nothing is under way; otherwise the next reply says that it is the last. */
+  drain(): void {
+    if (this.idle && this.#early === null && !this.connection.blocked) this.#linger();
+  }
+
+  // What the connection tells.
+
+  received(start: number, end: number): void {
+    if (this.#phase === Phase.LINGER) {
+      this.#lingeredBytes += end - start;
+      if (this.#lingeredBytes > LINGER_BYTES) this.#leave(true);
+    } else if (this.#phase === Phase.REPLY || this.connection.blocked) {
+      this.#hold(start, end);
+    } else {
+      this.#parse(start, end);
+    }
+  }
+
+  finished(): void {
+    if (this.#phase === Phase.LINGER) return this.#leave(false);
+    // A client that closes does not want the reply any more; who only ends its side cannot be told apart from it.
+    if (this.#sink !== null) return this.#abandon(proxyError('client_gone'));
+    if (this.connection.blocked) return this.#linger();
+    this.#dispose();
+    this.connection.close();
+  }
+
+  drained(): void {
+    if (this.#phase === Phase.LINGER) return;
+    if (this.#replyOver) return this.#advance();
+    if (this.#replyHeld) {
+      this.#replyHeld = false;
+      this.#expect();
+      this.source?.resume();
+    }
+  }
+
+  closed(): void {
+    this.#dispose();
+    this.#drop(proxyError('client_gone'));
+  }
+
+  expired(): void {
+    const { connection } = this;
+    if (this.#phase === Phase.LINGER) return this.#leave(false);
+    if (connection.blocked) {
+      if (connection.progressed()) return this.#expect();
+      return this.#abandon(proxyError('client_slow'));
+    }
+    if (this.#phase === Phase.BODY) return this.abort(proxyError('body_timeout'));
+    if (this.#phase === Phase.HEAD && this.#parser?.begun) return this.abort(proxyError('head_timeout'));
+    if (this.#phase === Phase.HEAD) this.#linger();
+  }
+
+  crashed(error: unknown): void {
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#listener.log.error('exchange failed', { client: this.client.address, request: this.id(), error: stack });
+    this.#parsing = false;
+    this.abort(proxyError('internal'));
+  }
+
+  // The request.
+
+  #parse(start: number, end: number): void {
+    let at = start;
+    this.#parsing = true;
+    while (at < end) {
+      const parser = (this.#parser ??= leaseParser(REQUEST, this, this.#listener.limits));
+      if (parser === null) {
+        this.#parsing = false;
+        return this.abort(proxyError('overloaded'));
+      }
+      const outcome = parser.execute(at, end);
+      if (this.connection.gone || this.#phase === Phase.LINGER) break;
+      if (outcome === Outcome.MORE) {
+        this.#await(parser);
+        break;
+      }
+      if (outcome === Outcome.FAULT) {
+        this.#parsing = false;
+        return this.abort(parser.fault!);
+      }
+      at = parser.position;
+      this.#complete(parser);
+      if (this.#replyOver && this.#persists()) this.#reset();
+      else {
+        if (at < end) this.#hold(at, end);
+        break;
+      }
+    }
+    this.#parsing = false;
+    if (this.#replyOver) this.#advance();
+  }
+
+  /** The message goes on: how long for? A head has one limit for all of it, a body one for each standstill. */
+  #await(parser: Parser): void {
+    if (parser.inBody) this.#expect();
+    else if (!this.#headTimed) {
+      this.#headTimed = true;
+      this.connection.expireIn(this.#listener.timeouts.headMs);
+    }
+  }
+
+  onHead(parser: Parser): number {
+    const refusal = this.#read(parser);
+    if (refusal !== null) {
+      parser.fault = refusal;
+      return Verdict.REFUSE;
+    }
+    const last = !head.chunked && head.contentLength <= 0;
+    this.#move(last ? Phase.REPLY : Phase.BODY);
+    this.#listener.stats.exchanges++;
+    this.connection.expireIn(0);
+    this.route = this.#listener.routes.find(query) ?? NO_ROUTE;
+    const sink = this.route.action.begin(this);
+    // Set first: the sink may answer, and be over, before it returns.
+    this.#sink = sink;
+    if (!sink.head(head, last)) this.pause();
+    return Verdict.GO_ON;
+  }
+
+  /** Reads a request's head and prepares the exchange. Answers why it is refused, or null. */
+  #read(parser: Parser): ProxyError | null {
+    this.#id.renew();
+    this.#replyBegun = false;
+    this.#replyOver = false;
+    this.#bodyBytes = 0;
+    this.route = NO_ROUTE;
+    const fault = head.read(parser);
+    if (fault !== null) return fault;
+    this.method = head.method;
+    this.minor = head.minor;
+    this.#keepsAlive = head.minor === 1 ? !head.close : head.keepAlive;
+    if (head.method === Method.CONNECT) return proxyError('connect_refused_here');
+    if (!readTarget(memory, head.targetStart, head.targetEnd, target)) return proxyError('bad_target');
+    const { form } = target;
+    if (form === TargetForm.AUTHORITY || (form === TargetForm.ASTERISK && head.method !== Method.OPTIONS)) {
+      return proxyError('bad_target', 'this form of target does not go with the method');
+    }
+    const { bodyBytes } = this.#listener.limits;
+    if (bodyBytes > 0 && head.contentLength > bodyBytes) return proxyError('body_too_large');
+    this.upgrading = head.upgrade && !head.offersH2c && head.minor === 1 && hasUpgrade(head.fields);
+    return this.#locate();
+  }
+
+  /** Host and path as routes see them. */
+  #locate(): ProxyError | null {
+    query.fields = head.fields;
+    query.method = head.method;
+    query.hostStart = query.hostEnd = 0;
+    const { fields } = head;
+    if (head.host >= 0) {
+      // Checked even where the target's authority wins: what is wrong must not reach anybody.
+      const start = fields.valueStart(head.host);
+      if (!readAuthority(memory, start, fields.valueEnd(head.host), authority)) return proxyError('bad_host');
+    }
+    if (
+      target.form === TargetForm.ABSOLUTE &&
+      !readAuthority(memory, target.authorityStart, target.authorityEnd, authority)
+    ) {
+      return proxyError('bad_target', 'authority');
+    }
+    if (head.host >= 0 || target.form === TargetForm.ABSOLUTE) {
+      const bracket = authority.bracketed ? 1 : 0;
+      query.hostStart = authority.hostStart - bracket;
+      query.hostEnd = authority.hostEnd + bracket;
+    }
+    query.pathBytes = memory;
+    query.pathStart = target.form === TargetForm.ASTERISK ? head.targetStart : target.pathStart;
+    query.pathEnd = target.form === TargetForm.ASTERISK ? head.targetEnd : target.pathEnd;
+    if (target.form === TargetForm.ASTERISK || query.pathEnd === query.pathStart) return null;
+    if (pathIsPlain(memory, query.pathStart, query.pathEnd)) return null;
+    const path = normalisePath(memory.toString('latin1', query.pathStart, query.pathEnd));
+    if (path === null) return proxyError('bad_target', 'path');
+    query.pathBytes = Buffer.from(path, 'latin1');
+    query.pathStart = 0;
+    query.pathEnd = query.pathBytes.length;
+    return null;
+  }
+
+  onBody(start: number, end: number): void {
+    const { bodyBytes } = this.#listener.limits;
+    this.#bodyBytes += end - start;
+    if (bodyBytes > 0 && this.#bodyBytes > bodyBytes) {
+      this.#parser!.fault = proxyError('body_too_large');
+      return;
+    }
+    const sink = this.#sink;
+    if (sink !== null && !sink.data(memory, start, end)) this.pause();
+  }
+
+  /** The request is complete. */
+  #complete(parser: Parser): void {
+    const sink = this.#sink;
+    const trailers = parser.trailing ? parser.fields : null;
+    this.#parser = null;
+    this.connection.settle();
+    if (this.#phase === Phase.BODY) {
+      this.#move(Phase.REPLY);
+      // Nobody waits for the client now; the endpoint has its own limits.
+      if (!this.#replyHeld) this.connection.expireIn(0);
+      sink?.end(trailers);
+      if (this.#replyOver) this.#sink = null;
+    }
+    releaseParser(parser);
+  }
+
+  /** Keeps what came before its turn, and reads no more until then. */
+  #hold(start: number, end: number): void {
+    const bytes = Buffer.from(memory.subarray(start, end));
+    this.#early = this.#early === null ? bytes : Buffer.concat([this.#early, bytes]);
+    this.connection.pause();
+  }
+
+  // Source: the request is paused and resumed by whoever takes it.
+
+  pause(): void {
+    this.#requestHeld = true;
+    this.connection.pause();
+    if (this.#phase === Phase.BODY && !this.#replyHeld) this.connection.expireIn(0);
+  }
+
+  resume(): void {
+    if (!this.#requestHeld) return;
+    this.#requestHeld = false;
+    if (this.#early !== null) return;
+    this.connection.resume();
+    if (this.#phase === Phase.BODY) this.#expect();
+  }
+
+  // ReplySink.
+
+  head(reply: ResponseHead, last: boolean): boolean {
+    const { status } = reply;
+    const interim = status < 200 && status !== 101;
+    // RFC 9110 15.2: interim replies are not sent to HTTP/1.0 clients.
+    if (interim && this.minor === 0) return true;
+    framing.sized = reply.contentLength >= 0 && status >= 200 && status !== 204;
+    framing.chunked = !last && reply.contentLength < 0 && this.minor === 1 && !interim;
+    framing.connection = status === 101 ? 'upgrade' : 'none';
+    if (status >= 200) {
+      this.#replyBegun = true;
+      this.#chunked = framing.chunked;
+      const delimited = last || framing.sized || framing.chunked;
+      // An error while the request still arrives: the rest of it is not worth waiting for.
+      const unread = this.#phase !== Phase.REPLY && (status >= 400 || this.#phase === Phase.HEAD);
+      this.#persistent = this.#keepsAlive && delimited && !unread && !this.#listener.draining;
+      if (!this.#persistent) framing.connection = 'close';
+      else if (this.minor === 0) framing.connection = 'keep-alive';
+    }
+    const edits = this.route.rewrite?.response ?? null;
+    const room = replyHeadRoom(reply, edits);
+    const at = room > GATHER_BYTES ? -1 : this.connection.compose(room);
+    if (at < 0) this.#abandon(proxyError('overloaded', 'reply head'));
+    else this.connection.wrote(at, putReplyHead(reply, framing, edits, at));
+    if (last && status >= 200) this.#over();
+    return !this.connection.blocked;
+  }
+
+  data(bytes: Uint8Array, start: number, end: number): boolean {
+    const taken = this.#chunked
+      ? sendChunk(this.connection, bytes, start, end)
+      : this.connection.send(bytes, start, end);
+    if (!taken) {
+      this.#replyHeld = true;
+      this.#expect();
+    }
+    return taken;
+  }
+
+  end(trailers: Fields | null): void {
+    if (this.#chunked) sendLastChunk(this.connection, trailers);
+    this.#over();
+  }
+
+  /** The exchange cannot go on: the client is told, if its reply has not begun, and else sees a broken connection. */
+  abort(error: ProxyError): void {
+    if (this.connection.gone) return;
+    if (this.#replyBegun || error.kind.status === 0) return this.#abandon(error);
+    if (error.kind.side === 'downstream') this.#listener.stats.refused++;
+    this.#drop(error);
+    // After a fault in a request nobody knows where the next one begins.
+    if (error.kind.side === 'downstream') this.#keepsAlive = false;
+    sendReply(this, errorReply(error, this.id()), this.method === Method.HEAD);
+    if (!this.#parsing) this.#advance();
+  }
+
+  tunnel(upstream: Connection, start: number, end: number, ended: () => void): void {
+    const { connection } = this;
+    const early = this.#early;
+    this.#early = null;
+    this.#sink = null;
+    this.#dispose();
+    connection.expireIn(0);
+    if (end > start) connection.send(memory, start, end);
+    if (early !== null) upstream.send(early, 0, early.length);
+    relay(connection, upstream, this.#listener.timeouts.idleMs, ended);
+  }
+
+  #over(): void {
+    this.#replyOver = true;
+    this.source = null;
+    // The exchange is over for the sink too, which may serve another one from now on.
+    if (this.#phase === Phase.REPLY) this.#sink = null;
+    if (!this.#parsing) this.#advance();
+  }
+
+  /** The reply is over: on to the next request, or out. Not within the parser. */
+  #advance(): void {
+    if (this.#phase === Phase.LINGER || this.connection.gone) return;
+    if (!this.#persists()) return this.#linger();
+    // The kernel has not taken this reply: answering more would only pile up.
+    if (this.connection.blocked) return this.#expect();
+    this.#reset();
+    this.#next();
+  }
+
+  #persists(): boolean {
+    return this.#phase === Phase.REPLY && this.#persistent && !this.#listener.draining && !this.connection.finished;
+  }
+
+  /** Ready for another request. */
+  #reset(): void {
+    this.#move(Phase.HEAD);
+    this.#sink = null;
+    this.method = -1;
+    this.minor = 1;
+    this.#keepsAlive = true;
+    this.#replyOver = false;
+    this.#replyBegun = false;
+    this.#replyHeld = false;
+    this.#requestHeld = false;
+    this.#headTimed = false;
+    this.connection.expireIn(this.#listener.timeouts.idleMs);
+  }
+
+  #next(): void {
+    if (this.#early === null) this.connection.resume();
+    else process.nextTick(replayEarly, this);
+  }
+
+  /** Parses what came early. */
+  replay(): void {
+    const early = this.#early;
+    if (early === null || this.connection.gone || this.#phase !== Phase.HEAD || this.connection.blocked) return;
+    this.#early = null;
+    this.connection.resume();
+    this.connection.inject(early);
+  }
+
+  /** Sets the limit for what is awaited from the client: that it reads, or that its body goes on. */
+  #expect(): void {
+    if (this.connection.blocked || this.#phase === Phase.BODY) this.connection.expireIn(this.#listener.timeouts.bodyMs);
+  }
+
+  /** The last reply is on its way: close our side, and give the client time to read it (RFC 9112 9.6). */
+  #linger(): void {
+    this.#move(Phase.LINGER);
+    this.#dispose();
+    this.#drop(proxyError('client_gone'));
+    this.#early = null;
+    const { connection } = this;
+    if (connection.finished) return this.#leave(false);
+    connection.finish();
+    connection.expireIn(LINGER_MS);
+    connection.resume();
+  }
+
+  /** Nobody waits for a reply any more. */
+  #abandon(error: ProxyError): void {
+    this.#dispose();
+    this.#drop(error);
+    // A reply that stops half-way must not look whole.
+    if (this.#replyBegun && !this.#replyOver) this.connection.reset();
+    else this.connection.destroy();
+  }
+
+  #leave(hard: boolean): void {
+    if (hard) this.connection.reset();
+    else this.connection.close();
+  }
+
+  /** Tells the sink that the request will not be completed. */
+  #drop(error: ProxyError): void {
+    const sink = this.#sink;
+    this.#sink = null;
+    this.source = null;
+    sink?.abort(error);
+  }
+
+  #dispose(): void {
+    if (this.#parser === null) return;
+    releaseParser(this.#parser);
+    this.#parser = null;
+  }
+
+  #move(to: number): void {
+    if ((EDGES[this.#phase]! & (1 << to)) === 0)
+      throw new Error(`downstream cannot go from phase ${this.#phase} to ${to}`);
+    this.#phase = to;
+  }
+
+  id(): string {
+    return this.#id.toString();
+  }
+  putId(at: number): number {
+    return this.#id.put(at);
+  }
+}
+
+function replayEarly(downstream: DownstreamConnection): void {
+  downstream.replay();
+}
+
+function hasUpgrade(fields: Fields): boolean {
+  for (let field = 0; field < fields.count; field++) if (fields.id(field) === FieldId.UPGRADE) return true;
+  return false;
+}

@@ -1,0 +1,239 @@
+// HTTP/1.1 towards an endpoint: one connection, one exchange at a time, reused while both sides keep it open. Parses
+// replies and hands them to whoever uses the connection; which request goes where is decided in http/proxy.
+
+import { dialError, type ProxyError, proxyError } from '../../base/errors.ts';
+import type { Connection, Receiver } from '../../io/connection.ts';
+import { dial } from '../../io/dial.ts';
+import type { Cluster } from '../../upstream/cluster.ts';
+import type { Endpoint } from '../../upstream/endpoint.ts';
+import type { Poolable } from '../../upstream/pool.ts';
+import type { Fields } from '../../wire/fields.ts';
+import { ResponseHead } from '../../wire/http1/head.ts';
+import { RESPONSE } from '../../wire/http1/llhttp.ts';
+import {
+  HEAD_BYTES_MAX,
+  leaseParser,
+  type MessageReceiver,
+  Outcome,
+  type Parser,
+  releaseParser,
+  Verdict,
+} from '../../wire/http1/parser.ts';
+
+/** Who uses a connection for an exchange. After `replied` or `failed` the connection is not its any more. */
+export interface UpstreamUser {
+  /** The dialed connection stands. */
+  connected(): void;
+  /** A head, interim ones (1xx) included; `last`: no body follows, but `replied` does. Borrowed. */
+  replyHead(head: ResponseHead, last: boolean): void;
+  replyData(start: number, end: number): void;
+  replied(trailers: Fields | null): void;
+  /** The reply was 101 to a request for another protocol; `start..end` came behind its head. */
+  switched(start: number, end: number): void;
+  /** The endpoint takes more of the request again. */
+  drained(): void;
+  failed(error: ProxyError): void;
+  /** The deadline of the connection has passed; answers what that means, null to go on. */
+  expired(): ProxyError | null;
+}
+
+/** Replies are limited too: an origin may be as hostile as a client. */
+const LIMITS = { headBytes: HEAD_BYTES_MAX, headers: 1000 };
+
+// Heads are borrowed, so one object serves all connections.
+const head = new ResponseHead();
+
+export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
+  readonly connection: Connection;
+  readonly endpoint: Endpoint;
+  /** Whether it has served an exchange before: the origin may have closed it meanwhile. */
+  reused = false;
+  /** Whether any byte of the reply has arrived. */
+  replying = false;
+  /** Whether all of the request has been handed over; else the connection cannot be reused. */
+  requestComplete = false;
+  readonly #cluster: Cluster;
+  #user: UpstreamUser | null;
+  #parser: Parser | null = null;
+  #connected = false;
+  #bodyless = false;
+  #upgrading = false;
+  #switching = false;
+  #interim = false;
+
+  /** Begins to connect for `user`, who is told by `connected` or `failed`. */
+  constructor(cluster: Cluster, endpoint: Endpoint, user: UpstreamUser) {
+    this.endpoint = endpoint;
+    this.#cluster = cluster;
+    this.#user = user;
+    endpoint.pool.opened();
+    this.connection = dial(endpoint.address, this);
+    this.connection.expireIn(cluster.options.timeouts.connectMs);
+  }
+
+  /** Takes the connection for one exchange. `bodyless`: replies have no body (HEAD). `upgrading`: 101 is expected. */
+  begin(user: UpstreamUser, bodyless: boolean, upgrading: boolean): void {
+    this.#user = user;
+    this.#bodyless = bodyless;
+    this.#upgrading = upgrading;
+    this.replying = false;
+    this.requestComplete = false;
+    this.#switching = false;
+  }
+
+  /** Gives the exchange up; the connection is closed and `user` hears nothing more. */
+  abandon(): void {
+    this.#user = null;
+    this.#dispose();
+    this.connection.destroy();
+    this.#left();
+  }
+
+  retire(): void {
+    this.#dispose();
+    this.connection.close();
+    this.#left();
+  }
+
+  connected(): void {
+    this.#connected = true;
+    this.connection.expireIn(0);
+    this.#user?.connected();
+  }
+
+  received(start: number, end: number): void {
+    // Nothing was asked: whatever this is, it answers no request of ours.
+    if (this.#user === null) return this.abandon();
+    this.replying = true;
+    let at = start;
+    while (at < end) {
+      this.#parser ??= leaseParser(RESPONSE, this, LIMITS);
+      const parser = this.#parser;
+      if (parser === null) return this.#fail(proxyError('overloaded'));
+      const outcome = parser.execute(at, end);
+      if (this.connection.gone) return;
+      if (outcome === Outcome.MORE) {
+        if (parser.inBody && !this.connection.paused) this.connection.expireIn(this.#cluster.options.timeouts.idleMs);
+        return;
+      }
+      if (outcome === Outcome.FAULT) return this.#fail(parser.fault!);
+      at = parser.position;
+      if (this.#interim) this.#dispose();
+      else if (this.#switching) return this.#switch(at, end);
+      else return this.#finish(parser, at === end);
+    }
+  }
+
+  finished(): void {
+    if (this.#user === null) return this.retire();
+    const parser = this.#parser;
+    // RFC 9112 6.3: without a length, the end of the connection is the end of the body.
+    if (parser?.inBody && parser.finish() === Outcome.DONE) return this.#finish(parser, false);
+    this.#fail(proxyError(this.replying ? 'response_cut' : 'origin_closed', 'end of stream'));
+  }
+
+  drained(): void {
+    this.#user?.drained();
+  }
+
+  closed(error: NodeJS.ErrnoException | null): void {
+    const cause = error?.code ?? 'closed';
+    if (!this.#connected && error !== null) this.#fail(dialError(error));
+    else this.#fail(proxyError(this.replying ? 'response_cut' : 'origin_closed', cause));
+  }
+
+  expired(): void {
+    if (this.#user === null) return this.retire();
+    if (!this.#connected) return this.#fail(proxyError('connect_timeout'));
+    const error = this.#user.expired();
+    if (error !== null) this.#fail(error);
+  }
+
+  crashed(error: unknown): void {
+    this.#fail(proxyError('internal', error instanceof Error ? (error.stack ?? error.message) : String(error)));
+  }
+
+  onHead(parser: Parser): number {
+    const fault = head.read(parser);
+    if (fault !== null) {
+      parser.fault = fault;
+      return Verdict.REFUSE;
+    }
+    const { status } = head;
+    this.#interim = status < 200 && status !== 101;
+    if (status === 101) {
+      if (!this.#upgrading || !head.upgrade) {
+        parser.fault = proxyError('bad_response', '101 without a request for another protocol');
+        return Verdict.REFUSE;
+      }
+      this.#switching = true;
+    }
+    const empty = this.#bodyless || status === 204 || status === 304 || status === 101 || head.contentLength === 0;
+    this.#user?.replyHead(head, empty || this.#interim);
+    return this.#bodyless ? Verdict.NO_BODY : Verdict.GO_ON;
+  }
+
+  onBody(start: number, end: number): void {
+    this.#user?.replyData(start, end);
+  }
+
+  /** The reply is complete. `clean`: nothing came behind it. */
+  #finish(parser: Parser, clean: boolean): void {
+    const user = this.#user!;
+    const reusable =
+      clean && parser.persistent && this.requestComplete && !this.connection.finished && !this.connection.blocked;
+    const trailers = parser.trailing ? parser.fields : null;
+    this.#user = null;
+    this.#parser = null;
+    // First the connection, then the news: the user may ask for a connection at once and should get this one.
+    if (reusable) {
+      this.reused = true;
+      const { connection } = this;
+      connection.settle();
+      connection.resume();
+      connection.expireIn(this.#cluster.options.pool.idleTimeoutMs);
+      this.endpoint.pool.give(this);
+    } else {
+      this.connection.close();
+      this.#left();
+    }
+    user.replied(trailers);
+    releaseParser(parser);
+    if (reusable) this.#cluster.wake();
+  }
+
+  #switch(start: number, end: number): void {
+    const user = this.#user!;
+    this.#user = null;
+    this.#dispose();
+    // The connection belongs to the tunnel now, and counts as closed for the pool.
+    this.connection.expireIn(0);
+    this.#left();
+    user.switched(start, end);
+  }
+
+  #fail(error: ProxyError): void {
+    const user = this.#user;
+    this.#user = null;
+    this.#dispose();
+    this.connection.destroy();
+    this.#left();
+    user?.failed(error);
+  }
+
+  #dispose(): void {
+    if (this.#parser === null) return;
+    releaseParser(this.#parser);
+    this.#parser = null;
+  }
+
+  #counted = true;
+
+  /** The pool has one connection less; once. */
+  #left(): void {
+    if (!this.#counted) return;
+    this.#counted = false;
+    this.endpoint.pool.closed(this);
+    this.#cluster.wake();
+  }
+}

@@ -1,0 +1,403 @@
+// The action that passes an exchange on to a cluster: picks an endpoint, gets a connection, sends the request, passes
+// the reply back, and tries again where that is safe. What the bytes look like is left to the writers and to h1.
+
+import { type ProxyError, proxyError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { Queue, Queued } from '../base/queue.ts';
+import { wheel } from '../io/connection.ts';
+import { Timed } from '../io/wheel.ts';
+import type { Cluster, Waiter } from '../upstream/cluster.ts';
+import type { Endpoint } from '../upstream/endpoint.ts';
+import type { Fields } from '../wire/fields.ts';
+import type { RequestHead, ResponseHead } from '../wire/http1/head.ts';
+import { memory } from '../wire/http1/llhttp.ts';
+import { Method } from '../wire/http1/method.ts';
+import type { Action, Exchange } from './exchange.ts';
+import { sendChunk, sendLastChunk } from './h1/chunks.ts';
+import { UpstreamConnection, type UpstreamUser } from './h1/upstream.ts';
+import { Kept } from './kept.ts';
+import { writeRequestHead, written } from './request-writer.ts';
+import type { Sink, Source } from './sink.ts';
+
+/** Endpoints tried for one exchange while connections are refused or not accepted in time. */
+const DIALS = 3;
+
+/** Passes exchanges on to `cluster`. */
+export function proxied(cluster: Cluster, log: Log): Action {
+  return {
+    begin(exchange) {
+      const passage = free.pop() ?? new Passage();
+      passage.begin(exchange, cluster, log);
+      return passage;
+    },
+  };
+}
+
+const free: Passage[] = [];
+
+/** One exchange on its way through. Pooled; it is free again when request and reply are both over. */
+class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, Waiter {
+  queue: Queue | null = null;
+  ahead: Queued | null = null;
+  behind: Queued | null = null;
+
+  #exchange: Exchange | null = null;
+  #cluster: Cluster = null as never;
+  #log: Log = null as never;
+  #endpoint: Endpoint | null = null;
+  /** Where the last dial failed. */
+  #failed: Endpoint | null = null;
+  #upstream: UpstreamConnection | null = null;
+  /** The request so far: what waits for a connection, and what may have to be sent again. */
+  readonly #kept = new Kept();
+  #keeping = false;
+  #connected = false;
+  #dials = 0;
+  #retried = false;
+  #chunked = false;
+  #requestOver = false;
+  #replyOver = false;
+  #replyBegun = false;
+  #paused = false;
+  #requestPaused = false;
+  /** Whether the reply's head was all there was to pass on. */
+  #bodyless = false;
+
+  begin(exchange: Exchange, cluster: Cluster, log: Log): void {
+    this.#exchange = exchange;
+    this.#cluster = cluster;
+    this.#log = log;
+    this.#keeping = false;
+    this.#connected = false;
+    this.#dials = 0;
+    this.#retried = false;
+    this.#chunked = false;
+    this.#requestOver = false;
+    this.#replyOver = false;
+    this.#replyBegun = false;
+    this.#paused = false;
+    this.#requestPaused = false;
+    this.#endpoint = null;
+    this.#failed = null;
+    exchange.reply.source = this;
+  }
+
+  // The request, from the client.
+
+  head(head: RequestHead, last: boolean): boolean {
+    const exchange = this.#exchange!;
+    const { host } = this.#cluster.options;
+    this.#chunked = head.chunked;
+    this.#requestOver = last;
+    const refusal = writeRequestHead(exchange, host);
+    if (refusal !== null) {
+      this.#giveUp(proxyError(refusal, 'with what is added and rewritten'));
+      return true;
+    }
+    const { start, end, gap } = written;
+    const upstream = this.#acquire();
+    if (upstream === null) {
+      if (this.#replyOver) return true;
+      this.#requestPaused = !last;
+      this.#keeping = true;
+      this.#kept.head(memory, start, end, gap);
+      return last;
+    }
+    // It may have died since it was last used; then a request that changes nothing is sent once more.
+    this.#keeping = isIdempotent(exchange.method);
+    if (this.#keeping || gap >= 0) this.#kept.head(memory, start, end, gap);
+    this.#start(upstream);
+    if (gap < 0) upstream.connection.send(memory, start, end);
+    else this.#kept.send(upstream.connection, upstream.endpoint.name);
+    this.#progress(upstream);
+    return true;
+  }
+
+  data(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.#replyOver) return true;
+    // Without a connection the piece must be kept; the source is paused after it, so there is only one.
+    if (this.#keeping && !this.#kept.data(bytes, start, end, this.#chunked, !this.#connected)) this.#forget();
+    const upstream = this.#upstream;
+    if (upstream === null || !this.#connected) {
+      this.#requestPaused = true;
+      return false;
+    }
+    const { connection } = upstream;
+    const taken = this.#chunked ? sendChunk(connection, bytes, start, end) : connection.send(bytes, start, end);
+    this.#requestPaused = !taken;
+    this.#progress(upstream);
+    return taken;
+  }
+
+  end(trailers: Fields | null): void {
+    this.#requestOver = true;
+    if (this.#replyOver) return this.#release();
+    if (this.#keeping && this.#chunked) this.#kept.last(trailers);
+    const upstream = this.#upstream;
+    if (upstream === null || !this.#connected) return;
+    if (this.#chunked) sendLastChunk(upstream.connection, trailers);
+    this.#progress(upstream);
+  }
+
+  abort(error: ProxyError): void {
+    this.#requestOver = true;
+    if (!this.#replyOver) {
+      this.#replyOver = true;
+      this.#detach();
+      this.#log.debug('request given up', { cluster: this.#cluster.name, cause: error.code });
+    }
+    this.#release();
+  }
+
+  // The reply, from the endpoint.
+
+  pause(): void {
+    this.#paused = true;
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    upstream.connection.pause();
+    upstream.connection.expireIn(0);
+  }
+
+  resume(): void {
+    this.#paused = false;
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    upstream.connection.resume();
+    upstream.connection.expireIn(this.#cluster.options.timeouts.idleMs);
+  }
+
+  replyHead(head: ResponseHead, last: boolean): void {
+    const { reply } = this.#exchange!;
+    if (head.status >= 200 || head.status === 101) {
+      this.#replyBegun = true;
+      this.#keeping = false;
+    }
+    const interim = head.status < 200;
+    this.#bodyless = last && !interim;
+    if (!reply.head(head, this.#bodyless)) this.pause();
+  }
+
+  replyData(start: number, end: number): void {
+    if (!this.#exchange!.reply.data(memory, start, end)) this.pause();
+  }
+
+  replied(trailers: Fields | null): void {
+    const { reply } = this.#exchange!;
+    this.#upstream = null;
+    this.#leaveEndpoint();
+    this.#replyOver = true;
+    const whole = this.#requestOver;
+    reply.source = null;
+    if (!this.#bodyless) reply.end(trailers);
+    // If the request went on, its end or abort comes later and releases us.
+    if (whole) this.#release();
+  }
+
+  switched(start: number, end: number): void {
+    const upstream = this.#upstream!;
+    const { reply } = this.#exchange!;
+    const endpoint = this.#endpoint!;
+    this.#upstream = null;
+    this.#endpoint = null;
+    this.#replyOver = true;
+    reply.source = null;
+    endpoint.stats.tunnels++;
+    reply.tunnel(upstream.connection, start, end, () => {
+      endpoint.active--;
+    });
+    this.#requestOver = true;
+    this.#release();
+  }
+
+  drained(): void {
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    this.#progress(upstream);
+    this.#resumeRequest();
+  }
+
+  failed(error: ProxyError): void {
+    const upstream = this.#upstream!;
+    const endpoint = this.#endpoint!;
+    this.#upstream = null;
+    this.#leaveEndpoint();
+    const refused = error.kind.retry === 'always';
+    if (refused) endpoint.stats.connectFailures++;
+    else endpoint.stats.failures++;
+    if (refused && this.#dials < DIALS && this.#cluster.endpoints.length > 1) {
+      this.#tell('endpoint not reached, trying another', endpoint, error);
+      this.#failed = endpoint;
+      return this.proceed();
+    }
+    // A pooled connection that dies before it answers was most likely closed by the origin while the request was on
+    // its way (RFC 9112 9.3.1): once, on a fresh connection, if repeating can do no harm.
+    if (error.kind.retry === 'unsent' && upstream.reused && this.#keeping && !this.#retried) {
+      this.#retried = true;
+      this.#connected = false;
+      return this.#dial(endpoint);
+    }
+    this.#tell(error.code === 'internal' ? 'exchange failed' : 'no answer from endpoint', endpoint, error);
+    this.#giveUp(error);
+  }
+
+  connected(): void {
+    // A fresh connection that fails has seen the request: no second try, so nothing need be kept.
+    this.#sendKept(this.#upstream!, false);
+  }
+
+  override expire(): void {
+    this.#cluster.leave(this);
+    this.#giveUp(proxyError('queue_timeout'));
+  }
+
+  expired(): ProxyError | null {
+    const upstream = this.#upstream!;
+    const { connection } = upstream;
+    if (connection.blocked && connection.progressed()) {
+      this.#progress(upstream);
+      return null;
+    }
+    return proxyError(this.#requestOver && !this.#replyBegun ? 'response_timeout' : 'origin_stalled');
+  }
+
+  /** There may be room in the cluster. */
+  proceed(): void {
+    wheel.disarm(this);
+    const upstream = this.#acquire();
+    if (upstream !== null) this.#sendKept(upstream, isIdempotent(this.#exchange!.method));
+  }
+
+  /**
+   * A pooled connection, ready for use. Null when one is being dialed or waited for, or when that is not possible,
+   * and then the exchange has been given up.
+   */
+  #acquire(): UpstreamConnection | null {
+    const cluster = this.#cluster;
+    const endpoint = cluster.pickAvailable(this.#failed);
+    if (endpoint === null) {
+      const refusal = cluster.wait(this);
+      if (refusal !== null) this.#giveUp(proxyError(refusal));
+      else wheel.arm(this, cluster.options.pool.queueTimeoutMs);
+      return null;
+    }
+    const pooled = endpoint.pool.take() as UpstreamConnection | null;
+    if (pooled === null) {
+      this.#dial(endpoint);
+      return null;
+    }
+    this.#enter(endpoint);
+    return pooled;
+  }
+
+  #dial(endpoint: Endpoint): void {
+    this.#dials++;
+    this.#enter(endpoint);
+    this.#upstream = new UpstreamConnection(this.#cluster, endpoint, this);
+  }
+
+  #enter(endpoint: Endpoint): void {
+    this.#endpoint = endpoint;
+    endpoint.active++;
+    endpoint.stats.exchanges++;
+  }
+
+  #leaveEndpoint(): void {
+    const endpoint = this.#endpoint;
+    if (endpoint === null) return;
+    endpoint.active--;
+    this.#endpoint = null;
+  }
+
+  /** Begins the exchange on a connection that stands. */
+  #start(upstream: UpstreamConnection): void {
+    const exchange = this.#exchange!;
+    this.#upstream = upstream;
+    this.#connected = true;
+    upstream.begin(this, exchange.method === Method.HEAD, exchange.upgrading);
+    if (this.#paused) upstream.connection.pause();
+  }
+
+  /** Sends what had to wait, and goes on keeping it if it may be needed once more. */
+  #sendKept(upstream: UpstreamConnection, keeping: boolean): void {
+    this.#start(upstream);
+    this.#kept.send(upstream.connection, upstream.endpoint.name);
+    if (!keeping) this.#forget();
+    this.#progress(upstream);
+    if (!upstream.connection.blocked) this.#resumeRequest();
+  }
+
+  #forget(): void {
+    this.#keeping = false;
+    this.#kept.clear();
+  }
+
+  /** Sets the deadline for what is awaited from the endpoint now. */
+  #progress(upstream: UpstreamConnection): void {
+    const { responseMs, idleMs } = this.#cluster.options.timeouts;
+    upstream.requestComplete = this.#requestOver;
+    if (this.#replyBegun || upstream.connection.blocked) upstream.connection.expireIn(idleMs);
+    else upstream.connection.expireIn(this.#requestOver ? responseMs : 0);
+  }
+
+  #resumeRequest(): void {
+    if (!this.#requestPaused) return;
+    this.#requestPaused = false;
+    this.#exchange!.request.resume();
+  }
+
+  #giveUp(error: ProxyError): void {
+    this.#replyOver = true;
+    const exchange = this.#exchange!;
+    exchange.reply.source = null;
+    const whole = this.#requestOver;
+    exchange.reply.abort(error);
+    if (whole) this.#release();
+    else this.#kept.clear();
+  }
+
+  /** The client is gone: so is the reason for everything upstream. */
+  #detach(): void {
+    wheel.remove(this);
+    this.#cluster.leave(this);
+    const exchange = this.#exchange!;
+    exchange.reply.source = null;
+    this.#leaveEndpoint();
+    const upstream = this.#upstream;
+    this.#upstream = null;
+    upstream?.abandon();
+  }
+
+  #release(): void {
+    if (this.#exchange === null) return;
+    wheel.disarm(this);
+    this.#exchange = null;
+    this.#upstream = null;
+    this.#kept.clear();
+    free.push(this);
+  }
+
+  #tell(message: string, endpoint: Endpoint, error: ProxyError): void {
+    const { name } = this.#cluster;
+    const level = error.code === 'internal' ? 'error' : 'warn';
+    this.#log.limited(`upstream ${error.code}`, 1000)[level](message, {
+      cluster: name,
+      endpoint: endpoint.name,
+      cause: error.code,
+      detail: error.detail,
+      request: this.#exchange!.id(),
+    });
+  }
+}
+
+/** Methods that may be repeated (RFC 9110 9.2.2), as far as we know them. */
+function isIdempotent(method: number): boolean {
+  return (
+    method === Method.GET ||
+    method === Method.HEAD ||
+    method === Method.PUT ||
+    method === Method.DELETE ||
+    method === Method.OPTIONS ||
+    method === Method.TRACE
+  );
+}

@@ -1,0 +1,3 @@
+// What programs that embed or configure Millrace import.
+
+export { defineConfig } from './config/schema.ts';

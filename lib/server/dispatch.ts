@@ -1,0 +1,188 @@
+// What becomes of an accepted connection: its PROXY header is read, its protocol told, and it is handed to whoever
+// speaks that. The only switch on protocol.
+
+import type { ProxyError } from '../base/errors.ts';
+import { proxyError } from '../base/errors.ts';
+import { Client } from '../http/client.ts';
+import { DownstreamConnection } from '../http/h1/downstream.ts';
+import type { HttpListener } from '../http/listener.ts';
+import type { Connection } from '../io/connection.ts';
+import { pass } from '../tcp/proxy.ts';
+import type { Cluster } from '../upstream/cluster.ts';
+import { ClientHello, HELLO_BYTES, Hello, readClientHello } from '../wire/client-hello.ts';
+import { Detected, detect } from '../wire/detect.ts';
+import { type ProxyEnd, ProxyHeader, ProxyRead, readProxyHeader } from '../wire/proxy-protocol.ts';
+import { Preface, Reading } from './preface.ts';
+import type { ListenerPlan } from './snapshot.ts';
+
+/** What a connection may use of its listener. */
+export interface Dispatcher {
+  readonly plan: ListenerPlan;
+  readonly http: HttpListener;
+  /** Whether the word of a peer with this address is taken; '' is a peer on a unix socket. */
+  trusts(address: string): boolean;
+}
+
+// Read one at a time, so these serve all connections.
+const header = new ProxyHeader();
+const hello = new ClientHello();
+
+/** One accepted connection from its first byte to its last. */
+export class Session {
+  readonly connection: Connection;
+  readonly #dispatcher: Dispatcher;
+  #source: ProxyEnd;
+  #destination: ProxyEnd;
+  #http: DownstreamConnection | null = null;
+
+  constructor(connection: Connection, dispatcher: Dispatcher) {
+    const { socket } = connection;
+    this.connection = connection;
+    this.#dispatcher = dispatcher;
+    this.#source = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+    this.#destination = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
+  }
+
+  /** The HTTP side, once the connection has turned out to have one. */
+  get http(): DownstreamConnection | null {
+    return this.#http;
+  }
+
+  begin(): void {
+    const { proxyProtocol, timeouts } = this.#dispatcher.plan.options;
+    const trusted = proxyProtocol !== 'off' && this.#dispatcher.trusts(this.#source.address);
+    if (trusted) {
+      new Preface(this.connection, timeouts.headMs, {
+        read: (bytes, start, end) => this.#readHeader(bytes, start, end),
+        expired: () => this.#refuse(proxyError('bad_proxy_header', 'none in time')),
+      });
+    } else if (proxyProtocol === 'require') {
+      this.#refuse(proxyError('bad_proxy_header', 'not a trusted proxy'));
+    } else {
+      this.#speak(null);
+    }
+  }
+
+  #readHeader(bytes: Buffer, start: number, end: number): number {
+    const result = readProxyHeader(bytes, start, end, header);
+    if (result === ProxyRead.MORE) return Reading.MORE;
+    if (result === ProxyRead.DONE) {
+      if (!header.local) {
+        this.#source = { address: header.sourceAddress, port: header.sourcePort };
+        this.#destination = { address: header.destinationAddress, port: header.destinationPort };
+      }
+      this.#speak(bytes.subarray(start + header.length, end));
+    } else if (result === ProxyRead.NONE && this.#dispatcher.plan.options.proxyProtocol === 'accept') {
+      this.#speak(bytes.subarray(start, end));
+    } else {
+      this.#refuse(proxyError('bad_proxy_header', header.fault));
+    }
+    return Reading.DONE;
+  }
+
+  /** Hands the connection on; `first` are bytes that have arrived already, borrowed. */
+  #speak(first: Buffer | null): void {
+    const { plan } = this.#dispatcher;
+    const rest = first === null || first.length === 0 ? null : first;
+    switch (plan.options.protocol) {
+      case 'http':
+        return this.#speakHttp(rest);
+      case 'tcp':
+        return this.#passTo(plan.cluster!, rest);
+      case 'auto':
+        return this.#detect(rest);
+    }
+  }
+
+  #speakHttp(first: Buffer | null): void {
+    const { plan, http } = this.#dispatcher;
+    const { address, port } = this.#source;
+    const client = new Client(address, port, this.#dispatcher.trusts(address), plan.options.forwarded);
+    this.#http = new DownstreamConnection(this.connection, client, http);
+    if (first !== null) this.connection.inject(first);
+  }
+
+  #passTo(cluster: Cluster, first: Buffer | null): void {
+    const { plan, http } = this.#dispatcher;
+    pass(this.connection, first === null ? null : Buffer.from(first), {
+      cluster,
+      idleMs: plan.options.timeouts.idleMs,
+      source: this.#source,
+      destination: this.#destination,
+      log: http.log,
+    });
+  }
+
+  #detect(first: Buffer | null): void {
+    const { plan } = this.#dispatcher;
+    const { detectTimeoutMs, timeouts } = plan.options;
+    const preface = new Preface(this.connection, plan.fallback === null ? timeouts.headMs : detectTimeoutMs, {
+      read: (bytes, start, end) => this.#tell(preface, bytes, start, end),
+      // Whoever waits to be spoken to first speaks neither TLS nor HTTP.
+      expired: (bytes) => this.#fallBack(bytes),
+    });
+    if (first !== null) this.connection.inject(first);
+  }
+
+  #tell(preface: Preface, bytes: Buffer, start: number, end: number): number {
+    switch (detect(bytes, start, end)) {
+      case Detected.MORE:
+        return Reading.MORE;
+      case Detected.TLS:
+        return this.#readHello(preface, bytes, start, end);
+      case Detected.HTTP1:
+      case Detected.HTTP2:
+        this.#speakHttp(bytes.subarray(start, end));
+        return Reading.DONE;
+      default:
+        this.#fallBack(bytes.subarray(start, end));
+        return Reading.DONE;
+    }
+  }
+
+  #readHello(preface: Preface, bytes: Buffer, start: number, end: number): number {
+    const result = readClientHello(bytes, start, end, hello);
+    if (result === Hello.MORE) {
+      // It is TLS, so silence means something else from here on.
+      preface.allow(this.#dispatcher.plan.options.timeouts.headMs, HELLO_BYTES, () =>
+        this.#refuse(proxyError('head_timeout')),
+      );
+      return Reading.MORE;
+    }
+    const cluster = result === Hello.DONE ? this.#named(hello.serverName) : null;
+    if (cluster === null)
+      this.#refuse(proxyError('no_route', result === Hello.DONE ? 'no passthrough for this name' : hello.fault));
+    else this.#passTo(cluster, bytes.subarray(start, end));
+    return Reading.DONE;
+  }
+
+  /** The cluster for a server name: exact, then the longest wildcard, then `*`. */
+  #named(serverName: string): Cluster | null {
+    const { passthrough } = this.#dispatcher.plan;
+    const exact = passthrough.get(serverName);
+    if (exact !== undefined) return exact;
+    for (let dot = serverName.indexOf('.'); dot >= 0; dot = serverName.indexOf('.', dot + 1)) {
+      const wild = passthrough.get(`*${serverName.slice(dot)}`);
+      if (wild !== undefined) return wild;
+    }
+    return passthrough.get('*') ?? null;
+  }
+
+  #fallBack(first: Buffer | null): void {
+    const { fallback } = this.#dispatcher.plan;
+    if (fallback === null) this.#refuse(proxyError('no_route', 'neither TLS nor HTTP'));
+    else this.#passTo(fallback, first);
+  }
+
+  #refuse(error: ProxyError): void {
+    const { http, plan } = this.#dispatcher;
+    http.stats.refused++;
+    http.log.limited(`refused ${error.code}`, 1000).info('connection refused', {
+      listener: plan.name,
+      client: this.#source.address,
+      cause: error.code,
+      detail: error.detail,
+    });
+    this.connection.destroy();
+  }
+}

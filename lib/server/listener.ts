@@ -1,0 +1,204 @@
+// A bound listener: accepts connections, counts them, refuses what is too many, and drains. What a connection speaks is
+// dispatch's business.
+
+import { unlink } from 'node:fs/promises';
+import { connect, createServer, type Server as NetServer, type Socket } from 'node:net';
+import { type Address, AddressBlocks, formatAddress, parseBlocks } from '../base/address.ts';
+import type { Log } from '../base/log.ts';
+import type { HttpListener } from '../http/listener.ts';
+import { Connection, NOBODY } from '../io/connection.ts';
+import { adopt } from '../io/receive.ts';
+import { type Dispatcher, Session } from './dispatch.ts';
+import type { ListenerPlan } from './snapshot.ts';
+
+/** Connections that the kernel keeps for us while we are busy; it lowers this to net.core.somaxconn. */
+const BACKLOG = 4096;
+/** Idle connections that are closed when descriptors have run out. */
+const SHED = 64;
+
+const BUSY = Buffer.from(
+  'HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 40\r\n' +
+    'Retry-After: 1\r\nConnection: close\r\n\r\nToo many connections; try again later.\r\n',
+  'latin1',
+);
+
+export class Listener implements Dispatcher {
+  readonly plan: ListenerPlan;
+  readonly http: HttpListener & { draining: boolean };
+  readonly stats = { accepted: 0, refused: 0, acceptErrors: 0 };
+  readonly #log: Log;
+  readonly #trusted: AddressBlocks;
+  readonly #servers: NetServer[] = [];
+  readonly #sessions = new Set<Session>();
+  readonly #shed: () => void;
+  #emptied: (() => void) | null = null;
+
+  /** `shed` is asked to free descriptors when there are none left. */
+  constructor(plan: ListenerPlan, log: Log, shed: () => void) {
+    const { options, routes } = plan;
+    this.plan = plan;
+    this.#log = log;
+    this.#shed = shed;
+    const trusted = parseBlocks(options.trustedProxies);
+    // Checked with the configuration; what is not an address is trusted in no case.
+    this.#trusted = trusted instanceof AddressBlocks ? trusted : new AddressBlocks();
+    this.http = {
+      routes,
+      limits: options.limits,
+      timeouts: options.timeouts,
+      draining: false,
+      log,
+      stats: { exchanges: 0, refused: 0 },
+    };
+  }
+
+  /** Addresses as bound. */
+  get addresses(): string[] {
+    return this.#servers.map((server) => describe(server));
+  }
+
+  /** Connections open now. */
+  get open(): number {
+    return this.#sessions.size;
+  }
+
+  trusts(address: string): boolean {
+    // Who may connect to a unix socket is decided by its permissions.
+    return address === '' || this.#trusted.has(address);
+  }
+
+  /** Binds one address. Answers '' or why not, in words. */
+  async bind(address: Address): Promise<string> {
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
+    server.on('connection', (socket: Socket) => this.#accept(socket));
+    const fault = await listen(server, address);
+    if (fault !== '') return `listener ${this.plan.name}: ${formatAddress(address)}: ${fault}`;
+    server.on('error', (error: NodeJS.ErrnoException) => this.#acceptFailed(error));
+    this.#servers.push(server);
+    return '';
+  }
+
+  /** Accepts nothing more; what is open goes on. */
+  stop(): void {
+    for (const server of this.#servers.splice(0)) server.close();
+  }
+
+  /** Accepts nothing more, closes what is idle, and lets the rest finish. Resolves when nothing is open. */
+  drain(): Promise<void> {
+    this.stop();
+    this.http.draining = true;
+    for (const session of this.#sessions) session.http?.drain();
+    if (this.#sessions.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#emptied = resolve;
+    });
+  }
+
+  /** Breaks off what is open; answers how many that were. */
+  cut(): number {
+    const cut = this.#sessions.size;
+    for (const session of this.#sessions) session.connection.reset();
+    return cut;
+  }
+
+  /** Closes some connections that wait for a request, the oldest first. */
+  shedIdle(): void {
+    let left = SHED;
+    for (const session of this.#sessions) {
+      if (left === 0) return;
+      if (session.http?.idle) {
+        session.http.drain();
+        left--;
+      }
+    }
+  }
+
+  #accept(socket: Socket): void {
+    const { connections } = this.plan.options.limits;
+    this.stats.accepted++;
+    if (connections > 0 && this.#sessions.size >= connections) return this.#refuse(socket);
+    const connection = new Connection(adopt(socket), NOBODY);
+    const session = new Session(connection, this);
+    this.#sessions.add(session);
+    connection.onGone = () => this.#forget(session);
+    session.begin();
+  }
+
+  #forget(session: Session): void {
+    this.#sessions.delete(session);
+    if (this.#sessions.size === 0) this.#emptied?.();
+  }
+
+  #refuse(socket: Socket): void {
+    this.stats.refused++;
+    this.#log.limited(`full ${this.plan.name}`, 1000).warn('too many connections', {
+      listener: this.plan.name,
+      limit: this.plan.options.limits.connections,
+    });
+    socket.on('error', () => {});
+    if (this.plan.options.protocol === 'tcp') socket.destroy();
+    else socket.end(BUSY, () => socket.destroy());
+  }
+
+  #acceptFailed(error: NodeJS.ErrnoException): void {
+    this.stats.acceptErrors++;
+    this.#log.limited('accept', 1000).error('cannot accept', { listener: this.plan.name, cause: error.code });
+    this.#shed();
+  }
+}
+
+/** Starts a server; answers '' or why not. */
+async function listen(server: NetServer, address: Address): Promise<string> {
+  let fault = await tryListen(server, address);
+  // `:PORT` means both families; a machine without IPv6 has only the one.
+  if ((fault === 'EAFNOSUPPORT' || fault === 'EADDRNOTAVAIL') && address.kind === 'tcp' && address.host === '') {
+    fault = await tryListen(server, { ...address, host: '0.0.0.0' });
+  }
+  if (fault === 'EADDRINUSE' && address.kind === 'unix' && (await isAbandoned(address.path))) {
+    await unlink(address.path).catch(() => {});
+    fault = await tryListen(server, address);
+  }
+  return FAULTS[fault] ?? fault;
+}
+
+const FAULTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the address is in use',
+  EACCES: 'permission denied; ports below 1024 need the right to bind them',
+  EADDRNOTAVAIL: 'this machine does not have the address',
+  ENOENT: 'the folder does not exist',
+  ENOTFOUND: 'the name is not known',
+};
+
+function tryListen(server: NetServer, address: Address): Promise<string> {
+  const where =
+    address.kind === 'unix'
+      ? { path: address.path }
+      : { host: address.host === '' ? '::' : address.host, port: address.port };
+  return new Promise((resolve) => {
+    const failed = (error: NodeJS.ErrnoException): void => resolve(error.code ?? error.message);
+    server.once('error', failed);
+    server.listen({ ...where, backlog: BACKLOG }, () => {
+      server.off('error', failed);
+      resolve('');
+    });
+  });
+}
+
+/** Whether a unix socket is left over from a process that is gone: nobody answers there. */
+function isAbandoned(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+  });
+}
+
+function describe(server: NetServer): string {
+  const bound = server.address();
+  if (bound === null) return '';
+  if (typeof bound === 'string') return `unix:${bound}`;
+  return formatAddress({ kind: 'tcp', host: bound.address, port: bound.port, path: '', fd: -1 });
+}

@@ -1,0 +1,24 @@
+// Everything that is built from one configuration. Connections and exchanges only read it.
+
+import type { RouteTarget } from '../http/exchange.ts';
+import type { Table } from '../route/table.ts';
+import type { Cluster } from '../upstream/cluster.ts';
+import type { ListenerOptions } from './options.ts';
+
+export interface Snapshot {
+  readonly listeners: readonly ListenerPlan[];
+  readonly clusters: ReadonlyMap<string, Cluster>;
+}
+
+/** A listener with its references resolved. */
+export interface ListenerPlan {
+  readonly name: string;
+  readonly options: ListenerOptions;
+  readonly routes: Table<RouteTarget>;
+  /** tcp: where every connection goes. */
+  readonly cluster: Cluster | null;
+  /** auto: where bytes go that are neither TLS nor HTTP, and silent clients. */
+  readonly fallback: Cluster | null;
+  /** auto: server name in lower case, exact or `*.example.com`, to the cluster that gets the encrypted bytes. */
+  readonly passthrough: ReadonlyMap<string, Cluster>;
+}

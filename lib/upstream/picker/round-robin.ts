@@ -1,0 +1,24 @@
+// One after the other, for endpoints of equal weight.
+
+import type { Endpoint } from '../endpoint.ts';
+import type { Picker } from '../picker.ts';
+
+export class RoundRobin implements Picker {
+  readonly #endpoints: readonly Endpoint[];
+  #next = 0;
+
+  constructor(endpoints: readonly Endpoint[]) {
+    this.#endpoints = endpoints;
+  }
+
+  pick(avoid: Endpoint | null): Endpoint | null {
+    const chosen = this.#step();
+    return chosen === avoid && this.#endpoints.length > 1 ? this.#step() : chosen;
+  }
+
+  #step(): Endpoint | null {
+    const chosen = this.#endpoints[this.#next] ?? null;
+    this.#next = this.#next + 1 < this.#endpoints.length ? this.#next + 1 : 0;
+    return chosen;
+  }
+}

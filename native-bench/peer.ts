@@ -1,0 +1,98 @@
+// A proxy under measurement, Millrace included: how it is found, configured, started and trusted to be ready. What is
+// particular to one of them lives in peers/NAME/.
+
+import { connect, createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Child, Launch, Scope } from './scope.ts';
+
+export type Protocol = 'http' | 'tcp';
+
+/** Where a peer is to stand. `folder` is its own and empty. */
+export interface Site {
+  readonly folder: string;
+  readonly protocol: Protocol;
+  readonly port: number;
+  readonly originPort: number;
+}
+
+export interface Peer {
+  readonly name: string;
+  /** In one line: what it is and how it is set. */
+  readonly about: string;
+  readonly protocols: readonly Protocol[];
+  /** Version text, or what is missing and which package brings it. */
+  locate(): Located;
+  /** Writes its configuration into `site.folder` and says what to start; the caller pins it. */
+  prepare(site: Site): Omit<Launch, 'cores'>;
+}
+
+export type Located = { readonly version: string } | { readonly missing: string };
+
+/** A peer that accepts connections on `port`. */
+export interface RunningPeer {
+  readonly peer: Peer;
+  readonly child: Child;
+  readonly port: number;
+}
+
+/** Starts a peer on a free loopback port and waits until it accepts. Throws with what it said when it does not. */
+export async function startPeer(
+  scope: Scope,
+  peer: Peer,
+  place: { readonly protocol: Protocol; readonly originPort: number; readonly cores: readonly number[] },
+): Promise<RunningPeer> {
+  const port = await freePort();
+  const { protocol, originPort, cores } = place;
+  const launch = peer.prepare({ folder: scope.folder(), protocol, port, originPort });
+  const child = scope.start(peer.name, { ...launch, cores });
+  if (!(await accepting(child, port))) {
+    await scope.stop(child);
+    throw new Error(`did not start: ${lastWords(child)}`, { cause: child.stderr.trim() });
+  }
+  return { peer, child, port };
+}
+
+/** Waits until something accepts on loopback `port`; false when `child` ends first or ten seconds have passed. */
+export async function accepting(child: Child, port: number): Promise<boolean> {
+  for (let waitedMs = 0; waitedMs < START_MS; waitedMs += POLL_MS) {
+    if (!child.running) return false;
+    if (await accepts(port)) return child.running;
+    await delay(POLL_MS);
+  }
+  return false;
+}
+
+/** A loopback port that was free a moment ago. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** Why a process ended, as far as it said: the line that names a JavaScript error, else the last lines, in one. */
+export function lastWords({ stderr, stdout }: Pick<Child, 'stderr' | 'stdout'>): string {
+  const lines = (stderr.trim() || stdout.trim()).split('\n').map((line) => line.trim());
+  const named = lines.find((line) => /^\w*Error\b.*:/.test(line));
+  return named ?? (lines.slice(-LAST_LINES).join(' | ') || 'it said nothing');
+}
+
+const START_MS = 10_000;
+const POLL_MS = 20;
+const LAST_LINES = 4;
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}

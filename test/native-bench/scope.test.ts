@@ -1,0 +1,158 @@
+// What the harness leaves behind: nothing. Real processes, real signals; temporary folders are made below a folder of
+// the test's own, so that whatever stays can be seen.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type TestContext, test } from 'node:test';
+import { processTree } from '../../native-bench/accounting.ts';
+import { findProgram } from '../../native-bench/machine.ts';
+import { Scope } from '../../native-bench/scope.ts';
+
+const NOTHING = { taskset: null, setpriv: null };
+const BENCH = join(import.meta.dirname, '../../native-bench');
+
+/** Starts a child of its own and says both ids, then waits. */
+const WITH_CHILD = `
+  const { spawn } = require('node:child_process');
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'inherit' });
+  process.on('SIGTERM', () => { child.kill(); process.exit(); });
+  console.log('ready');
+`;
+
+/** Does not hear SIGTERM. */
+const STUBBORN = `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); console.log('ready');`;
+
+test('closing ends children, their children, and removes folders', async () => {
+  const scope = new Scope(NOTHING);
+  const folder = scope.folder();
+  const child = scope.start('family', { command: process.execPath, args: ['-e', WITH_CHILD], cores: [] });
+  await until(() => child.stdout.includes('ready') && processTree(child.pid).length === 2);
+  const tree = processTree(child.pid);
+  await scope.close();
+  assert.deepEqual(tree.filter(living), []);
+  assert.equal(existsSync(folder), false);
+  assert.equal(child.running, false);
+  assert.throws(() => scope.start('late', { command: process.execPath, args: [], cores: [] }), /over/);
+  assert.throws(() => scope.folder(), /over/);
+});
+
+test('a child that does not hear is killed', async () => {
+  const scope = new Scope(NOTHING, 50);
+  const child = scope.start('stubborn', { command: process.execPath, args: ['-e', STUBBORN], cores: [] });
+  await until(() => child.stdout.includes('ready'));
+  await scope.stop(child);
+  assert.equal(living(child.pid), false);
+  await scope.close();
+});
+
+test('a program that cannot be started is named', async () => {
+  const scope = new Scope(NOTHING);
+  assert.throws(
+    () => scope.start('ghost', { command: '/nonexistent/ghost', args: [], cores: [] }),
+    /ghost: cannot start/,
+  );
+  await scope.close();
+});
+
+test('an uncaught error in the harness leaves neither process nor folder', async (t) => {
+  const { pid, folder, harness } = await startHarness(t, `setTimeout(() => { throw new Error('broken'); });`);
+  assert.deepEqual(await once(harness, 'close'), [1, null]);
+  await until(() => !living(pid));
+  assert.equal(existsSync(folder), false);
+});
+
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const) {
+  test(`${signal} ends all that was started, then the harness with ${code}`, async (t) => {
+    const { pid, folder, harness } = await startHarness(t, '');
+    harness.kill(signal);
+    assert.deepEqual(await once(harness, 'close'), [code, null]);
+    assert.equal(living(pid), false);
+    assert.equal(existsSync(folder), false);
+  });
+}
+
+const setpriv = findProgram('setpriv');
+
+test('children end even when the harness is killed outright', { skip: setpriv === null }, async (t) => {
+  const { pid, harness } = await startHarness(t, '', setpriv);
+  harness.kill('SIGKILL');
+  await once(harness, 'close');
+  await until(() => !living(pid));
+});
+
+const toolsMissing = findProgram('wrk') === null || findProgram('nginx') === null;
+
+test('an interrupted benchmark leaves neither process nor folder', { skip: toolsMissing }, async (t) => {
+  const folder = ownFolder(t);
+  const args = [join(BENCH, 'bench.ts'), 'http-small', '--quick', '--peers', 'nginx'];
+  const bench = spawn(process.execPath, args, {
+    env: { ...process.env, TMPDIR: folder },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  t.after(() => bench.kill('SIGKILL'));
+  // The first line comes when the origin has been measured; then nginx starts and is warmed up.
+  await once(createInterface({ input: bench.stderr }), 'line');
+  await until(
+    () => bench.exitCode !== null || (readdirSync(folder).length === 2 && processTree(bench.pid!).length > 3),
+  );
+  const tree = processTree(bench.pid!);
+  bench.kill('SIGINT');
+  assert.deepEqual(await once(bench, 'exit'), [130, null]);
+  assert.deepEqual(tree.filter(living), []);
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+/** A process that owns a scope with one child and one folder, as the benchmark does. `then` is run at its end. */
+async function startHarness(
+  t: TestContext,
+  then: string,
+  setprivPath: string | null = null,
+): Promise<{ pid: number; folder: string; harness: ChildProcess }> {
+  const launcher = JSON.stringify({ taskset: null, setpriv: setprivPath });
+  const script = `
+    import { closeOnSignals, Scope } from ${JSON.stringify(join(BENCH, 'scope.ts'))};
+    const scope = new Scope(${launcher});
+    closeOnSignals(scope);
+    const folder = scope.folder();
+    const args = ['-e', "setInterval(() => {}, 1000); console.log('ready')"];
+    const child = scope.start('child', { command: process.execPath, args, cores: [] });
+    while (!child.stdout.includes('ready')) await new Promise((resolve) => setTimeout(resolve, 5));
+    console.log(JSON.stringify({ pid: child.pid, folder }));
+    ${then}
+  `;
+  const harness = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    env: { ...process.env, TMPDIR: ownFolder(t) },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  t.after(() => harness.kill('SIGKILL'));
+  const [line] = (await once(createInterface({ input: harness.stdout }), 'line')) as [string];
+  return { ...(JSON.parse(line) as { pid: number; folder: string }), harness };
+}
+
+function ownFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Whether a process runs; one that has ended and waits to be collected does not. */
+function living(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+async function until(met: () => boolean): Promise<void> {
+  while (!met()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
