@@ -1,7 +1,6 @@
 // What is known about a client for as long as its connection lasts, and what upstreams are told about it. The words are
 // put together once per connection; a request merely copies them.
 
-import { isIPv6 } from 'node:net';
 import type { ForwardedMode, ForwardedOptions } from './options.ts';
 
 /** What happens to a field that names the client: nothing is added, ours goes behind theirs, ours alone. */
@@ -35,7 +34,7 @@ export class Client {
     this.makesId = options.requestId !== 'off';
     // RFC 7239 6: what has no address is "unknown"; IPv6 in brackets and quotes. Trusted addresses are literals of ours.
     this.name = address === '' ? 'unknown' : address;
-    this.element = address === '' ? 'for=unknown' : isIPv6(address) ? `for="[${address}]"` : `for=${address}`;
+    this.element = address === '' ? 'for=unknown' : address.includes(':') ? `for="[${address}]"` : `for=${address}`;
     const forwarded =
       this.xForwarded === Forward.REPLACE ? `X-Forwarded-For: ${this.name}\r\nX-Forwarded-Proto: http\r\n` : '';
     this.lines = (options.via ? 'Via: 1.1 millrace\r\n' : '') + forwarded;

@@ -33,6 +33,8 @@ export const wheel = new Wheel();
 /** Views at least this long leave from where they lie; shorter ones are cheaper to copy than to send alone. */
 const DIRECT_BYTES = 16 * 1024;
 const EMPTY = Buffer.alloc(0);
+/** How long a connection that is closing may stand still before what waits is given up. */
+const CLOSING_MS = 10_000;
 
 /** Where kept bytes lie while they are delivered again. */
 const INJECT_BYTES = 64 * 1024;
@@ -177,7 +179,13 @@ export class Connection extends Timed implements Reader, Sender {
     if (this.gone) return;
     flush();
     this.#leave();
+    if (this.socket.writableLength === 0) {
+      this.socket.destroy();
+      return;
+    }
     this.socket.destroySoon();
+    // Nobody else watches over what still waits.
+    wheel.arm(this, CLOSING_MS);
   }
 
   /** Closes at once. What the kernel has not taken is lost. The receiver hears nothing more. */
@@ -219,7 +227,9 @@ export class Connection extends Timed implements Reader, Sender {
   }
 
   override expire(): void {
-    this.#run(callExpired, null);
+    if (!this.gone) return this.#run(callExpired, null);
+    if (this.progressed()) wheel.arm(this, CLOSING_MS);
+    else this.socket.destroy();
   }
 
   /** Runs one call of the receiver from outside a delivery: exceptions end here and what it gathered is sent. */

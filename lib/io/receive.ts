@@ -2,7 +2,8 @@
 // connection that reads in bulk gets a slab of its own, which can be lent to whoever writes it on. The only file that
 // touches Node's private socket interface; where that is missing, bytes are copied from 'data' events instead.
 
-import { Socket } from 'node:net';
+import { type Server as NetServer, Socket } from 'node:net';
+import { getSystemErrorName } from 'node:util';
 import { memory } from '../wire/http1/llhttp.ts';
 import { flush } from './send.ts';
 import { releaseSlab, slabHolders, slabStart, slabView, takeReaderSlab, takeSlab } from './slab.ts';
@@ -40,13 +41,14 @@ let lendable = -1;
 let renewed: Buffer | null = sharedView;
 
 interface Handle {
-  useUserBuffer?: unknown;
   readonly writeQueueSize?: number;
+  setNoDelay?(on: boolean): void;
 }
 interface PrivateSocket {
-  _handle: Handle | null;
-  _server?: unknown;
-  server?: unknown;
+  readonly _handle: Handle | null;
+}
+interface PrivateServer {
+  readonly _handle: { onconnection?: (status: number, client: Handle | undefined) => void } | null | undefined;
 }
 
 /** Options that make a dialed socket read into our slabs; public interface of `net.connect`. */
@@ -61,20 +63,32 @@ export const onread = {
 };
 
 /**
- * Makes an accepted socket (of a server with `pauseOnConnect`) read into our slabs. Answers the socket to use from now
- * on and starts reading at once, so its `reader` must be set before control returns to the event loop.
+ * Hands every connection that `server` (listening, with `allowHalfOpen` and `pauseOnConnect`) accepts to `accepted`, as
+ * a socket that reads into our slabs. It reads at once, so its `reader` must be set before control returns to the event
+ * loop. Connections that could not be accepted come as 'error' events of the server.
  */
-export function adopt(accepted: Socket): ReadingSocket {
-  const handle = (accepted as unknown as PrivateSocket)._handle;
-  if (handle === null || handle === undefined || typeof handle.useUserBuffer !== 'function') return copyFrom(accepted);
-  (accepted as unknown as PrivateSocket)._handle = null;
+export function acceptFrom(server: NetServer, accepted: (socket: ReadingSocket) => void): void {
+  const handle = (server as unknown as PrivateServer)._handle;
+  if (handle === null || typeof handle?.onconnection !== 'function') {
+    server.on('connection', (socket) => accepted(copyFrom(socket)));
+    return;
+  }
+  // Node would make a socket that reads its own way first; taking its handle away doubles the cost of a connection.
+  handle.onconnection = (status, client) => {
+    if (status === 0 && client !== undefined) {
+      client.setNoDelay?.(true);
+      accepted(wrap(client));
+    } else {
+      const code = getSystemErrorName(status);
+      server.emit('error', Object.assign(new Error(`accept ${code}`), { code, errno: status, syscall: 'accept' }));
+    }
+  };
+}
+
+function wrap(handle: Handle): ReadingSocket {
   const options = { handle, onread, allowHalfOpen: true, writableHighWaterMark: WRITABLE_BYTES };
   const socket = new Socket(options as never) as ReadingSocket;
   socket.reader = null;
-  // The server counts its connections through this; its close would wait for ever for the socket we emptied.
-  const { server } = accepted as unknown as PrivateSocket;
-  (socket as unknown as PrivateSocket).server = server;
-  (socket as unknown as PrivateSocket)._server = server;
   return socket;
 }
 

@@ -32,7 +32,8 @@ export class Session {
   readonly connection: Connection;
   readonly #dispatcher: Dispatcher;
   #source: ProxyEnd;
-  #destination: ProxyEnd;
+  /** Null until a PROXY header has said it; else it is asked of the socket when somebody wants to know. */
+  #destination: ProxyEnd | null = null;
   #http: DownstreamConnection | null = null;
 
   constructor(connection: Connection, dispatcher: Dispatcher) {
@@ -40,7 +41,6 @@ export class Session {
     this.connection = connection;
     this.#dispatcher = dispatcher;
     this.#source = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
-    this.#destination = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
   }
 
   /** The HTTP side, once the connection has turned out to have one. */
@@ -104,11 +104,15 @@ export class Session {
 
   #passTo(cluster: Cluster, first: Buffer | null): void {
     const { plan, http } = this.#dispatcher;
+    const { socket } = this.connection;
+    const asked = cluster.options.proxyProtocol !== 'off';
     pass(this.connection, first === null ? null : Buffer.from(first), {
       cluster,
       idleMs: plan.options.timeouts.idleMs,
       source: this.#source,
-      destination: this.#destination,
+      destination: asked
+        ? (this.#destination ?? { address: socket.localAddress ?? '', port: socket.localPort ?? 0 })
+        : null,
       log: http.log,
     });
   }

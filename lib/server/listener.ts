@@ -7,7 +7,7 @@ import { type Address, AddressBlocks, formatAddress, parseBlocks } from '../base
 import type { Log } from '../base/log.ts';
 import type { HttpListener } from '../http/listener.ts';
 import { Connection, NOBODY } from '../io/connection.ts';
-import { adopt } from '../io/receive.ts';
+import { acceptFrom, type ReadingSocket } from '../io/receive.ts';
 import { type Dispatcher, Session } from './dispatch.ts';
 import type { ListenerPlan } from './snapshot.ts';
 
@@ -70,9 +70,9 @@ export class Listener implements Dispatcher {
   /** Binds one address. Answers '' or why not, in words. */
   async bind(address: Address): Promise<string> {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
-    server.on('connection', (socket: Socket) => this.#accept(socket));
     const fault = await listen(server, address);
     if (fault !== '') return `listener ${this.plan.name}: ${formatAddress(address)}: ${fault}`;
+    acceptFrom(server, (socket) => this.#accept(socket));
     server.on('error', (error: NodeJS.ErrnoException) => this.#acceptFailed(error));
     this.#servers.push(server);
     return '';
@@ -113,11 +113,11 @@ export class Listener implements Dispatcher {
     }
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: ReadingSocket): void {
     const { connections } = this.plan.options.limits;
     this.stats.accepted++;
     if (connections > 0 && this.#sessions.size >= connections) return this.#refuse(socket);
-    const connection = new Connection(adopt(socket), NOBODY);
+    const connection = new Connection(socket, NOBODY);
     const session = new Session(connection, this);
     this.#sessions.add(session);
     connection.onGone = () => this.#forget(session);

@@ -1,7 +1,7 @@
 // Reads a TLS ClientHello from raw records without decrypting: enough to route a connection that stays encrypted.
 // Choosing a cluster by name, and any judgement of ciphers or keys, is left to others.
 
-import { isIP } from 'node:net';
+import { readIPv4, readIPv6 } from './ip-address.ts';
 
 /** Answers of `readClientHello`. */
 export const Hello = {
@@ -26,6 +26,9 @@ const RECORD_HEADER_BYTES = 5;
 const MESSAGE_HEADER_BYTES = 4;
 
 const Extension = { SERVER_NAME: 0, ALPN: 16, SUPPORTED_VERSIONS: 43, ENCRYPTED_CLIENT_HELLO: 0xfe0d } as const;
+
+/** Filled and used within one call. */
+const SCRATCH = new Uint8Array(16);
 
 /** What a ClientHello says. One object can be read into again and again; every field is set anew by each reading. */
 export class ClientHello {
@@ -217,9 +220,8 @@ function readServerName(message: Uint8Array, start: number, end: number, into: C
     if (kind === 0) {
       const fault = checkName(message, at, at + length);
       if (fault !== '') return fault;
-      const name = latin1(message, at, at + length).toLowerCase();
-      if (isIP(name) === 0) into.serverName = name;
-      else into.fault = 'ip_literal';
+      if (isLiteral(message, at, at + length)) into.fault = 'ip_literal';
+      else into.serverName = latin1(message, at, at + length).toLowerCase();
     }
     at += length;
   }
@@ -244,7 +246,11 @@ function checkName(message: Uint8Array, start: number, end: number): string {
   }
   if (label === 0) return 'name_label';
   // The one thing with colons that is passed over rather than refused.
-  return colons && isIP(latin1(message, start, end)) === 0 ? 'name_bytes' : '';
+  return colons && !isLiteral(message, start, end) ? 'name_bytes' : '';
+}
+
+function isLiteral(message: Uint8Array, start: number, end: number): boolean {
+  return readIPv4(message, start, end, SCRATCH, 0) || readIPv6(message, start, end, SCRATCH, 0);
 }
 
 /** RFC 7301 3.1. */

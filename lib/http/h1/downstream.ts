@@ -481,12 +481,15 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
 
   /** The last reply is on its way: close our side, and give the client time to read it (RFC 9112 9.6). */
   #linger(): void {
+    const clean = this.idle || (this.#phase === Phase.REPLY && this.#replyOver);
+    const unread = this.#early !== null;
     this.#move(Phase.LINGER);
     this.#dispose();
     this.#drop(proxyError('client_gone'));
     this.#early = null;
     const { connection } = this;
-    if (connection.finished) return this.#leave(false);
+    // Closing with unread bytes would make the kernel reset the connection and the client lose its reply.
+    if (connection.finished || (clean && !unread)) return this.#leave(false);
     connection.finish();
     connection.expireIn(LINGER_MS);
     connection.resume();
