@@ -18,6 +18,8 @@ export class Client {
   /** Whether a request id that the client sends is kept, and whether one is added. */
   readonly keepsId: boolean;
   readonly makesId: boolean;
+  /** Whether Via is added. */
+  readonly via: boolean;
   /** Lines that every request of this client gets, ready to be written. */
   readonly lines: string;
   /** The client as X-Forwarded-For and as `for=` of Forwarded name it. */
@@ -35,9 +37,9 @@ export class Client {
     // RFC 7239 6: what has no address is "unknown"; IPv6 in brackets and quotes. Trusted addresses are literals of ours.
     this.name = address === '' ? 'unknown' : address;
     this.element = address === '' ? 'for=unknown' : address.includes(':') ? `for="[${address}]"` : `for=${address}`;
-    const forwarded =
+    this.lines =
       this.xForwarded === Forward.REPLACE ? `X-Forwarded-For: ${this.name}\r\nX-Forwarded-Proto: http\r\n` : '';
-    this.lines = (options.via ? 'Via: 1.1 millrace\r\n' : '') + forwarded;
+    this.via = options.via;
   }
 }
 

@@ -4,7 +4,7 @@ import { memory } from '../wire/http1/llhttp.ts';
 
 /** Bytes an id takes. */
 export const REQUEST_ID_BYTES = 32;
-/** Longest id that is kept from a trusted proxy. */
+/** What is remembered of an id that a trusted proxy sent; it is passed on whole. */
 export const KEPT_ID_BYTES = 128;
 
 const DIGITS = Buffer.from('0123456789abcdef');

@@ -24,13 +24,14 @@ const HOST = literal('Host: ');
 const CHUNKED = literal('Transfer-Encoding: chunked\r\n');
 const UPGRADE = literal('Connection: upgrade\r\n');
 const TRAILERS = literal('TE: trailers\r\nConnection: TE\r\n');
+const VIA_1_1 = literal('Via: 1.1 millrace\r\n');
+const VIA_1_0 = literal('Via: 1.0 millrace\r\n');
 const REQUEST_ID = literal('X-Request-Id: ');
 const FOR = literal('X-Forwarded-For: ');
 const PROTO = literal('X-Forwarded-Proto: http\r\n');
 const FORWARDED_HOST = literal('X-Forwarded-Host: ');
 const FORWARDED = literal('Forwarded: ');
 const LIST = literal(', ');
-const SLASH = literal('/');
 const ASTERISK = literal('*');
 const QUERY = literal('?');
 const END = literal('\r\n');
@@ -64,6 +65,7 @@ export function writeRequestHead(exchange: Exchange, host: ClusterOptions['host'
   if (head.chunked) at = putLiteral(CHUNKED, at);
   if (exchange.upgrading) at = putLiteral(UPGRADE, at);
   else if (head.takesTrailers) at = putLiteral(TRAILERS, at);
+  if (client.via) at = putLiteral(head.minor === 1 ? VIA_1_1 : VIA_1_0, at);
   at = putText(client.lines, at);
   at = putForwarded(exchange, at);
   if (client.makesId && !(client.keepsId && has(exchange, FieldId.X_REQUEST_ID))) {
@@ -103,13 +105,15 @@ function putRequestLine(exchange: Exchange, at: number): number {
     return putLiteral(VERSION_LINE, putRange(bytes, head.methodStart, head.targetEnd, at));
   }
   at = putRange(bytes, head.methodStart, head.targetStart, at);
+  // RFC 9112 3.2.4: an absolute target without path and query means `*` for OPTIONS, `/` for everything else.
+  if (exchange.method === Method.OPTIONS && target.pathStart === target.pathEnd && target.queryStart < 0) {
+    return putLiteral(VERSION_LINE, putLiteral(ASTERISK, at));
+  }
   const written =
     rewrite === null ? PathOutcome.KEPT : rewrite.write(query.pathBytes, query.pathStart, query.pathEnd, bytes, at);
   if (written >= 0) at += written;
   else if (written !== PathOutcome.KEPT) return -1;
-  else if (query.pathEnd > query.pathStart) at = putRange(query.pathBytes, query.pathStart, query.pathEnd, at);
-  // RFC 9112 3.2.4: an absolute target without a path is `*` for OPTIONS, else `/`.
-  else at = putLiteral(exchange.method === Method.OPTIONS && target.queryStart < 0 ? ASTERISK : SLASH, at);
+  else at = putRange(query.pathBytes, query.pathStart, query.pathEnd, at);
   if (target.queryStart >= 0) at = putRange(bytes, target.queryStart, target.queryEnd, putLiteral(QUERY, at));
   return putLiteral(VERSION_LINE, at);
 }

@@ -4,9 +4,9 @@
 
 import type { Socket } from 'node:net';
 import { carve, memory } from '../wire/http1/llhttp.ts';
-import { dismiss, lendableAt, pendingBytes, type Reader, type ReadingSocket } from './receive.ts';
+import { breakOff, dismiss, lendableAt, pendingBytes, type Reader, type ReadingSocket } from './receive.ts';
 import { flush, GATHER_BYTES, gather, gathered, gatherRoom, type Sender } from './send.ts';
-import { releaseSlab, retainSlab } from './slab.ts';
+import { releaseSlab, retainSlab, slabsScarce } from './slab.ts';
 import { Timed, Wheel } from './wheel.ts';
 
 /** Who handles what a connection receives. Nothing is called any more after `closed` or after `destroy`. */
@@ -128,10 +128,15 @@ export class Connection extends Timed implements Reader, Sender {
   push(start: number, end: number, slab: number): boolean {
     const { socket } = this;
     if (this.gone || this.ended) return true;
-    socket.write(memory.subarray(start, end));
+    const bytes = memory.subarray(start, end);
+    // A thousand readers that stand still must not take the slabs that everybody else needs to be answered at all.
+    const copied = slabsScarce();
+    socket.write(copied ? Buffer.from(bytes) : bytes);
     if (socket.writableLength === 0) return true;
-    retainSlab(slab);
-    (this.#held ??= []).push(slab);
+    if (!copied) {
+      retainSlab(slab);
+      (this.#held ??= []).push(slab);
+    }
     this.#await();
     return false;
   }
@@ -183,6 +188,8 @@ export class Connection extends Timed implements Reader, Sender {
       this.socket.destroy();
       return;
     }
+    // Its slab may be somebody else's by now: not one byte may be read into it.
+    this.socket.pause();
     this.socket.destroySoon();
     // Nobody else watches over what still waits.
     wheel.arm(this, CLOSING_MS);
@@ -200,7 +207,14 @@ export class Connection extends Timed implements Reader, Sender {
   reset(): void {
     if (this.gone) return;
     this.#leave();
-    this.socket.resetAndDestroy();
+    breakOff(this.socket);
+  }
+
+  /** As `reset`, but the receiver is told, so that it can clear up. */
+  abort(error: NodeJS.ErrnoException): void {
+    if (this.gone) return;
+    this.#run(callClosed, error);
+    this.reset();
   }
 
   /** Sets the deadline to `ms` from now; 0 clears it. */
@@ -259,14 +273,19 @@ export class Connection extends Timed implements Reader, Sender {
     if (this.blocked) return;
     this.blocked = true;
     // Behind everything else: its callback comes when all before it has been taken.
-    this.socket.write(EMPTY, () => this.#taken());
+    this.socket.write(EMPTY, (error) => {
+      // After a failure the end of the connection is what follows, not a drain.
+      if (!error) this.#taken();
+    });
   }
 
   #taken(): void {
     if (this.gone) return;
     this.blocked = false;
     if (this.socket.writableLength > 0) {
-      this.#await();
+      // After `finish` nothing can be queued behind the rest any more, but its end is told.
+      if (this.ended) this.socket.once('finish', () => this.#taken());
+      else this.#await();
       return;
     }
     this.#letGo();
@@ -287,8 +306,7 @@ export class Connection extends Timed implements Reader, Sender {
   }
 
   #starve(): false {
-    this.receiver.closed(Object.assign(new Error('out of buffers'), { code: 'ENOBUFS' }));
-    this.reset();
+    this.abort(Object.assign(new Error('out of buffers'), { code: 'ENOBUFS' }));
     return false;
   }
 

@@ -34,6 +34,8 @@ const TRICKLE_BYTES = 8 * 1024;
 
 const shared = takeSlab();
 const sharedView = slabView(shared);
+/** The same bytes where they are copied to: such a socket cannot be given a slab to read into. */
+const copiedView = sharedView.subarray();
 
 /** The slab of the connection that is being read, -1 when its bytes must be copied to be kept. */
 let lendable = -1;
@@ -43,6 +45,7 @@ let renewed: Buffer | null = sharedView;
 interface Handle {
   readonly writeQueueSize?: number;
   setNoDelay?(on: boolean): void;
+  reset?(): void;
 }
 interface PrivateSocket {
   readonly _handle: Handle | null;
@@ -105,7 +108,9 @@ export function copyFrom(socket: Socket): ReadingSocket {
     for (let at = 0; at < chunk.length && reading.reader !== null && !reading.reader.gone; at += sharedView.length) {
       const bytes = Math.min(chunk.length - at, sharedView.length);
       chunk.copy(memory, slabStart(shared), at, at + bytes);
-      if (!received.call(reading, bytes, sharedView)) socket.pause();
+      if (!received.call(reading, bytes, copiedView)) socket.pause();
+      // Nobody asks for a buffer after this: the answer would go to the next socket that starts.
+      renewed = sharedView;
     }
   });
   socket.resume();
@@ -123,6 +128,13 @@ export function lendableAt(start: number): number {
 export function pendingBytes(socket: Socket): number {
   const handle = (socket as unknown as PrivateSocket)._handle;
   return socket.writableLength === 0 ? 0 : (handle?.writeQueueSize ?? socket.writableLength);
+}
+
+/** Closes at once, with a reset where the kind of socket has one; unix sockets have none, and Node throws for them. */
+export function breakOff(socket: Socket): void {
+  const handle = (socket as unknown as PrivateSocket)._handle;
+  if (typeof handle?.reset === 'function') socket.resetAndDestroy();
+  else socket.destroy();
 }
 
 /** Gives the reader's slab back; no read may follow. */
@@ -158,7 +170,8 @@ function keep(reader: Reader, bytes: number): void {
   releaseSlab(reader.slab);
   reader.slab = -1;
   renewed = sharedView;
-  if (lent && !reader.settled) own(reader);
+  // Who is paused may stay so for long, and needs none meanwhile.
+  if (lent && !reader.settled && !reader.paused) own(reader);
 }
 
 function own(reader: Reader): void {

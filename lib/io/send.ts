@@ -8,7 +8,7 @@ import { releaseSlab, SLAB_BYTES, slabHolders, slabStart, takeSlab } from './sla
 export interface Sender {
   /**
    * Hands `start..end` of the memory to the kernel. False when some of it must wait: the sender then holds `slab`
-   * until those bytes have left.
+   * until those bytes have left, or has a copy of them.
    */
   push(start: number, end: number, slab: number): boolean;
 }
@@ -64,9 +64,10 @@ export function flush(): void {
   if (sender === null || position === start) return;
   const from = start;
   start = position;
-  if (!sender.push(from, position, slab)) return;
-  // Taken: the room can be used again, all of it when nobody else waits.
-  start = position = slabHolders(slab) === 1 ? slabStart(slab) : from;
+  const taken = sender.push(from, position, slab);
+  // The room can be used again: all of it when nobody waits, this piece's when it was taken.
+  if (slabHolders(slab) === 1) start = position = slabStart(slab);
+  else if (taken) start = position = from;
 }
 
 /** Leaves the slab to those who hold it and takes another. */

@@ -10,6 +10,8 @@ export const SLAB_BYTES = 64 * 1024;
 export const SLAB_COUNT = 960;
 /** Readers get no private slab beyond this; the rest is kept for what must be sent. */
 const READER_COUNT = 832;
+/** With fewer left, nobody holds one for long: what the kernel does not take waits in a copy outside. */
+const SCARCE_COUNT = 32;
 
 const first = carve(SLAB_BYTES * SLAB_COUNT);
 if (first === 0) throw new Error('no memory for slabs');
@@ -31,6 +33,11 @@ export function takeSlab(): number {
 /** As `takeSlab`, for reading ahead of need: -1 already when slabs are getting scarce. */
 export function takeReaderSlab(): number {
   return free.length <= SLAB_COUNT - READER_COUNT ? -1 : takeSlab();
+}
+
+/** Whether so few are left that readers who stand still must not keep any. */
+export function slabsScarce(): boolean {
+  return free.length < SCARCE_COUNT;
 }
 
 /** One more holder; the slab's bytes stay as they are until all have released it. */

@@ -1,8 +1,8 @@
 // What becomes of an accepted connection: its PROXY header is read, its protocol told, and it is handed to whoever
 // speaks that. The only switch on protocol.
 
-import type { ProxyError } from '../base/errors.ts';
-import { proxyError } from '../base/errors.ts';
+import { unmapAddress } from '../base/address.ts';
+import { type ProxyError, proxyError } from '../base/errors.ts';
 import { Client } from '../http/client.ts';
 import { DownstreamConnection } from '../http/h1/downstream.ts';
 import type { HttpListener } from '../http/listener.ts';
@@ -40,7 +40,8 @@ export class Session {
     const { socket } = connection;
     this.connection = connection;
     this.#dispatcher = dispatcher;
-    this.#source = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+    // A listener for both families sees IPv4 clients as mapped IPv6 addresses; nobody upstream wants to know.
+    this.#source = { address: unmapAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 };
   }
 
   /** The HTTP side, once the connection has turned out to have one. */
@@ -68,7 +69,7 @@ export class Session {
     if (result === ProxyRead.MORE) return Reading.MORE;
     if (result === ProxyRead.DONE) {
       if (!header.local) {
-        this.#source = { address: header.sourceAddress, port: header.sourcePort };
+        this.#source = { address: unmapAddress(header.sourceAddress), port: header.sourcePort };
         this.#destination = { address: header.destinationAddress, port: header.destinationPort };
       }
       this.#speak(bytes.subarray(start + header.length, end));

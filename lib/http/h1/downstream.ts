@@ -34,7 +34,7 @@ import type { Exchange, ReplySink, RouteTarget } from '../exchange.ts';
 import type { HttpListener } from '../listener.ts';
 import { errorReply, sendReply } from '../local-reply.ts';
 import { putReplyHead, type ReplyFraming, replyHeadRoom } from '../reply-writer.ts';
-import { RequestId } from '../request-id.ts';
+import { KEPT_ID_BYTES, RequestId } from '../request-id.ts';
 import type { Sink, Source } from '../sink.ts';
 import { sendChunk, sendLastChunk } from './chunks.ts';
 
@@ -69,6 +69,8 @@ const authority = new Authority();
 const query = new RouteQuery(new Fields(memory, 1));
 const framing = { chunked: false, sized: false, connection: 'none' as ReplyFraming['connection'] };
 
+const SLASH = Buffer.from('/');
+
 /** What an exchange leads to when no route matches. */
 const NO_ROUTE: RouteTarget = { action: failing(proxyError('no_route')), rewrite: null };
 
@@ -97,6 +99,9 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   /** The request flows here; null between exchanges. */
   #sink: Sink<RequestHead> | null = null;
   #bodyBytes = 0;
+  #served = false;
+  /** The id that a trusted proxy sent, '' if none. */
+  #keptId = '';
   #replyBegun = false;
   #replyOver = false;
   #chunked = false;
@@ -126,7 +131,8 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
 
   /** Closes if nothing is under way; otherwise the next reply says that it is the last. */
   drain(): void {
-    if (this.idle && this.#early === null && !this.connection.blocked) this.#linger();
+    // A connection that has just been made has its first request on the way.
+    if (this.idle && this.#served && this.#early === null && !this.connection.blocked) this.#linger();
   }
 
   // What the connection tells.
@@ -158,6 +164,8 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
       this.#replyHeld = false;
       this.#expect();
       this.source?.resume();
+    } else if (this.#phase === Phase.HEAD) {
+      this.#next();
     }
   }
 
@@ -236,6 +244,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     const last = !head.chunked && head.contentLength <= 0;
     this.#move(last ? Phase.REPLY : Phase.BODY);
     this.#listener.stats.exchanges++;
+    this.#served = true;
     this.connection.expireIn(0);
     this.route = this.#listener.routes.find(query) ?? NO_ROUTE;
     const sink = this.route.action.begin(this);
@@ -247,11 +256,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
 
   /** Reads a request's head and prepares the exchange. Answers why it is refused, or null. */
   #read(parser: Parser): ProxyError | null {
-    this.#id.renew();
-    this.#replyBegun = false;
-    this.#replyOver = false;
     this.#bodyBytes = 0;
-    this.route = NO_ROUTE;
     const fault = head.read(parser);
     if (fault !== null) return fault;
     this.method = head.method;
@@ -265,6 +270,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     }
     const { bodyBytes } = this.#listener.limits;
     if (bodyBytes > 0 && head.contentLength > bodyBytes) return proxyError('body_too_large');
+    if (this.client.keepsId) this.#keptId = requestId(head.fields);
     this.upgrading = head.upgrade && !head.offersH2c && head.minor === 1 && hasUpgrade(head.fields);
     return this.#locate();
   }
@@ -294,7 +300,14 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     query.pathBytes = memory;
     query.pathStart = target.form === TargetForm.ASTERISK ? head.targetStart : target.pathStart;
     query.pathEnd = target.form === TargetForm.ASTERISK ? head.targetEnd : target.pathEnd;
-    if (target.form === TargetForm.ASTERISK || query.pathEnd === query.pathStart) return null;
+    if (target.form === TargetForm.ASTERISK) return null;
+    if (query.pathEnd === query.pathStart) {
+      // RFC 9110 4.2.3: an empty path is the same as "/".
+      query.pathBytes = SLASH;
+      query.pathStart = 0;
+      query.pathEnd = SLASH.length;
+      return null;
+    }
     if (pathIsPlain(memory, query.pathStart, query.pathEnd)) return null;
     const path = normalisePath(memory.toString('latin1', query.pathStart, query.pathEnd));
     if (path === null) return proxyError('bad_target', 'path');
@@ -362,7 +375,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     // RFC 9110 15.2: interim replies are not sent to HTTP/1.0 clients.
     if (interim && this.minor === 0) return true;
     framing.sized = reply.contentLength >= 0 && status >= 200 && status !== 204;
-    framing.chunked = !last && reply.contentLength < 0 && this.minor === 1 && !interim;
+    framing.chunked = !last && reply.contentLength < 0 && this.minor === 1 && status >= 200;
     framing.connection = status === 101 ? 'upgrade' : 'none';
     if (status >= 200) {
       this.#replyBegun = true;
@@ -449,6 +462,10 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   #reset(): void {
     this.#move(Phase.HEAD);
     this.#sink = null;
+    // Here and not when a head has been read: the next one may be refused before anybody has read it.
+    this.#id.renew();
+    this.#keptId = '';
+    this.route = NO_ROUTE;
     this.method = -1;
     this.minor = 1;
     this.#keepsAlive = true;
@@ -461,7 +478,8 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   }
 
   #next(): void {
-    if (this.#early === null) this.connection.resume();
+    if (this.#early === null && this.#listener.draining) this.#linger();
+    else if (this.#early === null) this.connection.resume();
     else process.nextTick(replayEarly, this);
   }
 
@@ -530,7 +548,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   }
 
   id(): string {
-    return this.#id.toString();
+    return this.#keptId === '' ? this.#id.toString() : this.#keptId;
   }
   putId(at: number): number {
     return this.#id.put(at);
@@ -539,6 +557,13 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
 
 function replayEarly(downstream: DownstreamConnection): void {
   downstream.replay();
+}
+
+function requestId(fields: Fields): string {
+  for (let field = 0; field < fields.count; field++) {
+    if (fields.id(field) === FieldId.X_REQUEST_ID) return fields.value(field).slice(0, KEPT_ID_BYTES);
+  }
+  return '';
 }
 
 function hasUpgrade(fields: Fields): boolean {

@@ -162,7 +162,7 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
     const { status } = head;
     this.#interim = status < 200 && status !== 101;
     if (status === 101) {
-      if (!this.#upgrading || !head.upgrade) {
+      if (!this.#upgrading || !head.upgrade || !this.requestComplete) {
         parser.fault = proxyError('bad_response', '101 without a request for another protocol');
         return Verdict.REFUSE;
       }

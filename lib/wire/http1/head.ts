@@ -208,9 +208,11 @@ export class ResponseHead extends MessageHead {
     this.reasonStart = parser.headStart + 13;
     this.reasonEnd = parser.headStart + 12;
     const lineEnd = fields.count > 0 ? fields.nameStart(0) : parser.headEnd - 2;
-    // llhttp takes an empty line before the status line and HTTP/2.0 in it; 1xx is unknown to HTTP/1.0 (RFC 9110 15.2).
+    // llhttp takes an empty line before the status line, HTTP/2.0 in it and statuses from 000; 1xx is unknown to HTTP/1.0
+    // (RFC 9110 15.2).
     if (
       parser.major !== 1 ||
+      parser.status < 100 ||
       bytes[parser.headStart] !== 0x48 ||
       (parser.status < 200 && parser.minor === 0) ||
       lineEnd < parser.headStart + 14
@@ -218,6 +220,11 @@ export class ResponseHead extends MessageHead {
       return proxyError('bad_response', `HTTP/${parser.major}.${parser.minor} ${parser.status}`);
     }
     this.reasonEnd = Math.max(this.reasonStart, lineEnd - 2);
+    // RFC 9112 4: blanks and visible bytes; llhttp lets control characters through here.
+    for (let at = this.reasonStart; at < this.reasonEnd; at++) {
+      const byte = bytes[at]!;
+      if ((byte < 0x20 && byte !== 0x09) || byte === 0x7f) return proxyError('bad_response', 'reason phrase');
+    }
     let codings = 0;
     for (let field = 0; field < fields.count; field++) {
       switch (fields.id(field)) {

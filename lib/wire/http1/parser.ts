@@ -119,6 +119,7 @@ export class Parser implements Callbacks {
   #type = REQUEST;
   #receiver: MessageReceiver = IDLE;
   #limits: HeadLimits = { headBytes: 0, headers: 0 };
+  #thrown: { error: unknown } | null = null;
   #executing = false;
   #doomed = false;
   #inBody = false;
@@ -171,7 +172,10 @@ export class Parser implements Callbacks {
     return this.#inBody;
   }
 
-  /** Parses the bytes `start..end` of `memory`. Answers an `Outcome`; never throws on what others send. */
+  /**
+   * Parses the bytes `start..end` of `memory`. Answers an `Outcome`; never throws on what others send. What the
+   * receiver throws ends the parsing and comes out here.
+   */
   execute(start: number, end: number): number {
     this.#chunkStart = start;
     this.#chunkEnd = end;
@@ -185,6 +189,7 @@ export class Parser implements Callbacks {
     const result = execute(this.#state, this, start, end - start);
     this.#executing = false;
     if (this.#doomed) return this.#retire();
+    if (this.#thrown !== null) this.#rethrow();
     if (result === Result.OK) return this.#gather(start, end);
     if (this.#ended && this.fault === null) {
       this.position = stoppedAt(this.#state);
@@ -200,6 +205,7 @@ export class Parser implements Callbacks {
     const result = finish(this.#state, this);
     this.#executing = false;
     if (this.#doomed) return this.#retire();
+    if (this.#thrown !== null) this.#rethrow();
     if (this.#ended) return Outcome.DONE;
     if (this.fault === null)
       this.fault = proxyError(this.#code('bad_request'), result === Result.OK ? 'no message' : 'cut off');
@@ -210,6 +216,7 @@ export class Parser implements Callbacks {
   #retire(): number {
     this.#doomed = false;
     free.push(this);
+    this.#rethrow();
     return Outcome.FAULT;
   }
 
@@ -264,7 +271,7 @@ export class Parser implements Callbacks {
     this.major = majorOf(state);
     this.minor = minorOf(state);
     if (this.#type === REQUEST) this.method = methodOf(state);
-    const verdict = this.#receiver.onHead(this);
+    const verdict = this.#deliverHead();
     this.#inBody = true;
     this.#last = NOTHING;
     this.#gatheredBytes = 0;
@@ -274,7 +281,11 @@ export class Parser implements Callbacks {
   }
 
   onBody(start: number, length: number): number {
-    this.#receiver.onBody(start, start + length);
+    try {
+      this.#receiver.onBody(start, start + length);
+    } catch (error) {
+      this.#catch(error);
+    }
     return this.fault === null ? 0 : Result.USER;
   }
 
@@ -282,6 +293,27 @@ export class Parser implements Callbacks {
     if (this.trailing && !this.#complete()) return Verdict.REFUSE;
     this.#ended = true;
     return Result.PAUSED;
+  }
+
+  #deliverHead(): number {
+    try {
+      return this.#receiver.onHead(this);
+    } catch (error) {
+      return this.#catch(error);
+    }
+  }
+
+  /** An exception must not travel through the parser's frames: its stack would never be unwound. It waits outside. */
+  #catch(error: unknown): number {
+    this.#thrown = { error };
+    this.fault = proxyError('internal');
+    return Verdict.REFUSE;
+  }
+
+  #rethrow(): void {
+    const thrown = this.#thrown;
+    this.#thrown = null;
+    if (thrown !== null) throw thrown.error;
   }
 
   /** Makes a complete section readable: contiguous, line ends known, values trimmed, names identified. */
@@ -303,7 +335,9 @@ export class Parser implements Callbacks {
     this.headStart = this.#sectionStart;
     this.headEnd = lineEnd + 2;
     if (this.headEnd - this.#sectionStart > this.#limits.headBytes) {
-      this.fault = proxyError(this.#code('head_too_large'), `more than ${this.#limits.headBytes} bytes`);
+      const inTarget = !this.trailing && this.targetEnd - this.#sectionStart > this.#limits.headBytes;
+      const code = inTarget ? 'target_too_long' : 'head_too_large';
+      this.fault = proxyError(this.#code(code), `more than ${this.#limits.headBytes} bytes`);
       return false;
     }
     for (let field = count - 1; field >= 0; field--) {
@@ -374,7 +408,8 @@ export class Parser implements Callbacks {
     while (at < this.#chunkEnd && (memory[at] === 0x0d || memory[at] === 0x0a)) at++;
     const start = at;
     while (at < this.#chunkEnd && at - start < 64 && isLetter(memory[at]!)) at++;
-    return at > start && memory[at] === 0x20;
+    // What lies behind the bytes of this read is not ours to look at: a name may go on in the next one.
+    return at > start && (at === this.#chunkEnd || memory[at] === 0x20);
   }
 }
 
