@@ -68,6 +68,7 @@ class DocumentCheck {
     const protocol = listener['protocol'] ?? 'http';
     const routes = Array.isArray(listener['routes']) ? listener['routes'] : [];
     this.#reference([...path, 'cluster'], listener['cluster']);
+    if (protocol !== 'tcp') this.#pooled([...path, 'cluster'], listener['cluster']);
     this.#reference([...path, 'fallback'], listener['fallback']);
     for (const [server, cluster] of Object.entries(record(listener['passthrough']))) {
       this.#serverName([...path, 'passthrough', server], server);
@@ -78,6 +79,7 @@ class DocumentCheck {
     this.warnings.push(...routed.warnings);
     for (const [index, route] of routes.entries()) {
       this.#reference([...path, 'routes', index, 'cluster'], record(route)['cluster']);
+      this.#pooled([...path, 'routes', index, 'cluster'], record(route)['cluster']);
     }
     if (protocol === 'tcp') this.#tcpListener(path, listener);
     else if (protocol === 'http' || protocol === 'auto') this.#httpListener(path, listener, protocol);
@@ -159,6 +161,18 @@ class DocumentCheck {
     this.#fail(path, `there is no cluster "${name}"${meant || '; add it under clusters'}`);
   }
 
+  /** HTTP shares connections among clients, and a PROXY header names one client for all of a connection. */
+  #pooled(path: DocumentPath, name: unknown): void {
+    if (typeof name !== 'string') return;
+    const header = record(this.#clusters[name])['proxyProtocol'];
+    if (header !== 'v1' && header !== 'v2') return;
+    this.#fail(
+      path,
+      `cluster "${name}" has proxyProtocol "${header}", which HTTP cannot use: its connections serve many clients; the ` +
+        'X-Forwarded fields name each one, or use protocol "tcp"',
+    );
+  }
+
   #bind(path: DocumentPath, listener: string, text: string): void {
     const address = readAddress(text, false);
     if ('fault' in address || (address.kind === 'tcp' && address.port === 0)) return;
@@ -187,8 +201,9 @@ class DocumentCheck {
   }
 
   #serverName(path: DocumentPath, name: string): void {
+    if (name === '*') return;
     if (!/^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(name) || name.length > 255) {
-      this.#fail(path, 'is not a server name; write db.example.com or *.example.com', true);
+      this.#fail(path, 'is not a server name; write db.example.com, *.example.com or * for every other', true);
     }
   }
 

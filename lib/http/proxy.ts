@@ -108,7 +108,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     if (this.#keeping || gap >= 0) this.#kept.head(memory, start, end, gap);
     this.#start(upstream);
     if (gap < 0) upstream.connection.send(memory, start, end);
-    else this.#kept.send(upstream.connection, upstream.endpoint.name);
+    else this.#kept.send(upstream.connection, upstream.endpoint.authority);
     this.#progress(upstream);
     return true;
   }
@@ -218,8 +218,13 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   }
 
   failed(error: ProxyError): void {
-    const upstream = this.#upstream!;
-    const endpoint = this.#endpoint!;
+    const upstream = this.#upstream;
+    const endpoint = this.#endpoint;
+    if (upstream === null || endpoint === null) {
+      // Thrown while the end of the reply was passed on: the endpoint has nothing more to do with it.
+      this.#log.error('exchange failed', { detail: error.detail, request: this.#exchange!.id() });
+      return this.#giveUp(error);
+    }
     this.#upstream = null;
     this.#leaveEndpoint();
     const refused = error.kind.retry === 'always';
@@ -235,7 +240,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     if (error.kind.retry === 'unsent' && upstream.reused && this.#keeping && !this.#retried) {
       this.#retried = true;
       this.#connected = false;
-      return this.#dial(endpoint);
+      // Elsewhere if possible: an origin that is being stopped closes its connections first and its port last, so
+      // a fresh connection to it would still be accepted, and then reset.
+      const other = this.#cluster.pick(endpoint);
+      return this.#dial(other?.pool.roomy ? other : endpoint);
     }
     this.#tell(error.code === 'internal' ? 'exchange failed' : 'no answer from endpoint', endpoint, error);
     this.#giveUp(error);
@@ -321,7 +329,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   /** Sends what had to wait, and goes on keeping it if it may be needed once more. */
   #sendKept(upstream: UpstreamConnection, keeping: boolean): void {
     this.#start(upstream);
-    this.#kept.send(upstream.connection, upstream.endpoint.name);
+    this.#kept.send(upstream.connection, upstream.endpoint.authority);
     if (!keeping) this.#forget();
     this.#progress(upstream);
     if (!upstream.connection.blocked) this.#resumeRequest();

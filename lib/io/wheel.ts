@@ -1,8 +1,10 @@
 // One timer for all deadlines. Arming, moving and disarming are a few stores, because a deadline that moves later stays
 // where it is until its slot comes round. Which deadline means what is left to whoever armed it.
 
-/** Resolution. A deadline never fires early, and late by at most two of these. */
+/** Resolution. While the loop turns in time, a deadline never fires early, and late by less than three of these. */
 const TICK_MS = 100;
+/** More than this between two ticks means that the loop stood still. */
+const STALL_MS = 2 * TICK_MS;
 const SLOTS = 512;
 
 /** Something with at most one deadline at a time. Embedded in connections, so arming allocates nothing. */
@@ -22,16 +24,17 @@ export abstract class Timed {
 export class Wheel {
   readonly #slots: (Timed | null)[] = new Array(SLOTS).fill(null);
   readonly #read: () => number;
+  /** What the clock said at the last tick, and the wheel's own time, from which stalls are left out. */
+  #readMs: number;
   #nowMs: number;
-  #visitedMs: number;
   #linked = 0;
   #timer: NodeJS.Timeout | null = null;
 
   /** `read` is a monotonic clock in milliseconds. */
   constructor(read: () => number = () => performance.now()) {
     this.#read = read;
-    this.#nowMs = read();
-    this.#visitedMs = this.#nowMs;
+    this.#readMs = read();
+    this.#nowMs = this.#readMs;
   }
 
   /** Sets the deadline of `entry` to `ms` from now (1 ms to about 24 days), replacing what was set. */
@@ -57,7 +60,7 @@ export class Wheel {
     if (entry.slot >= 0) this.#unlink(entry);
   }
 
-  /** The clock at the last tick, in milliseconds. */
+  /** The wheel's time at the last tick, in milliseconds. */
   get nowMs(): number {
     return this.#nowMs;
   }
@@ -69,12 +72,15 @@ export class Wheel {
 
   /** Fires what is due. Called by the timer; tests with a clock of their own call it themselves. */
   turn(): void {
-    const now = this.#read();
+    const readMs = this.#read();
+    const passedMs = readMs - this.#readMs;
+    this.#readMs = readMs;
+    // While the loop stood still nobody was listened to, and what was armed behind that counts from the tick before it:
+    // such time is held against nobody.
+    const now = this.#nowMs + (passedMs > STALL_MS ? TICK_MS : passedMs);
+    const first = Math.floor(this.#nowMs / TICK_MS) + 1;
+    const last = Math.floor(now / TICK_MS);
     this.#nowMs = now;
-    // After a long stall one whole round visits every slot.
-    const first = Math.floor(this.#visitedMs / TICK_MS) + 1;
-    const last = Math.min(Math.floor(now / TICK_MS), first + SLOTS - 1);
-    this.#visitedMs = Math.max(this.#visitedMs, now);
     for (let tick = first; tick <= last; tick++) this.#visit(tick % SLOTS, now);
     if (this.#linked === 0 && this.#timer !== null) {
       clearInterval(this.#timer);
@@ -83,8 +89,7 @@ export class Wheel {
   }
 
   #start(): void {
-    this.#nowMs = this.#read();
-    this.#visitedMs = this.#nowMs;
+    this.#readMs = this.#read();
     // A deadline alone does not keep the process alive; the sockets that it guards do.
     this.#timer = setInterval(() => this.turn(), TICK_MS).unref();
   }

@@ -55,6 +55,8 @@ export class Cluster {
 
   /** An endpoint has room again: whoever waits longest goes on. */
   wake(): void {
+    // Who is woken in vain goes to the end of the queue: not unless there is room.
+    if (this.#waiting.size === 0 || !this.#hasRoom()) return;
     (this.#waiting.take() as Waiter | null)?.proceed();
   }
 
@@ -65,5 +67,10 @@ export class Cluster {
   /** Closes idle connections; with `forGood` every one that becomes idle. */
   empty(forGood: boolean): void {
     for (const endpoint of this.endpoints) endpoint.pool.empty(forGood);
+  }
+
+  #hasRoom(): boolean {
+    for (const endpoint of this.endpoints) if (endpoint.pool.available) return true;
+    return false;
   }
 }

@@ -6,8 +6,10 @@ import { Pool } from './pool.ts';
 
 export class Endpoint {
   readonly address: Address;
-  /** The address as text, for logs and the Host field. */
+  /** The address as text, for logs. */
   readonly name: string;
+  /** What a Host field that names the endpoint says; a path is no host. */
+  readonly authority: string;
   /** 1 to 256. */
   readonly weight: number;
   readonly pool: Pool;
@@ -19,6 +21,7 @@ export class Endpoint {
   constructor(options: EndpointOptions, pool: PoolOptions) {
     this.address = options.address;
     this.name = formatAddress(options.address);
+    this.authority = options.address.kind === 'unix' ? 'localhost' : this.name;
     this.weight = options.weight;
     this.pool = new Pool(pool.idle, pool.max);
   }

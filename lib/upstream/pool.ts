@@ -23,7 +23,12 @@ export class Pool {
 
   /** Whether an exchange could begin now: something idle, or room for one more connection. */
   get available(): boolean {
-    return this.#idle.length > 0 || this.#openMax === 0 || this.open < this.#openMax;
+    return this.#idle.length > 0 || this.roomy;
+  }
+
+  /** Whether one more connection may be opened. */
+  get roomy(): boolean {
+    return this.#openMax === 0 || this.open < this.#openMax;
   }
 
   get idle(): number {

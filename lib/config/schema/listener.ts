@@ -81,7 +81,7 @@ export const listener = section(
       .record(z.string(), reference('cluster'))
       .prefault({})
       .describe(
-        'With `auto`: TLS server name (`db.example.com` or `*.example.com`) to the cluster that gets the connection, still encrypted.',
+        'With `auto`: TLS server name (`db.example.com`, `*.example.com`, or `*` for every other and for none) to the cluster that gets the connection, still encrypted.',
       ),
     timeouts: timeouts.prefault({}).describe('Time limits towards clients.'),
     limits: limits.prefault({}).describe('What one client may ask for.'),

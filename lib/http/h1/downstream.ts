@@ -141,7 +141,8 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     if (this.#phase === Phase.LINGER) {
       this.#lingeredBytes += end - start;
       if (this.#lingeredBytes > LINGER_BYTES) this.#leave(true);
-    } else if (this.#phase === Phase.REPLY || this.connection.blocked) {
+    } else if (this.#phase === Phase.REPLY || (this.#phase === Phase.HEAD && this.connection.blocked)) {
+      // A body goes on even while its reply is blocked: the two directions must not wait for each other.
       this.#hold(start, end);
     } else {
       this.#parse(start, end);
@@ -216,7 +217,8 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
       }
       at = parser.position;
       this.#complete(parser);
-      if (this.#replyOver && this.#persists()) this.#reset();
+      // While the kernel has not taken a reply, no more are made: pipelined requests wait.
+      if (this.#replyOver && !this.connection.blocked && this.#persists()) this.#reset();
       else {
         if (at < end) this.#hold(at, end);
         break;
@@ -334,14 +336,18 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     const trailers = parser.trailing ? parser.fields : null;
     this.#parser = null;
     this.connection.settle();
-    if (this.#phase === Phase.BODY) {
-      this.#move(Phase.REPLY);
-      // Nobody waits for the client now; the endpoint has its own limits.
-      if (!this.#replyHeld) this.connection.expireIn(0);
-      sink?.end(trailers);
-      if (this.#replyOver) this.#sink = null;
+    try {
+      if (this.#phase === Phase.BODY) {
+        this.#move(Phase.REPLY);
+        // Nobody waits for the client now; the endpoint has its own limits.
+        if (!this.#replyHeld) this.connection.expireIn(0);
+        sink?.end(trailers);
+        if (this.#replyOver) this.#sink = null;
+      }
+    } finally {
+      // Trailers lie in the parser; it comes back even when the sink throws.
+      releaseParser(parser);
     }
-    releaseParser(parser);
   }
 
   /** Keeps what came before its turn, and reads no more until then. */
@@ -421,7 +427,6 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     // After a fault in a request nobody knows where the next one begins.
     if (error.kind.side === 'downstream') this.#keepsAlive = false;
     sendReply(this, errorReply(error, this.id()), this.method === Method.HEAD);
-    if (!this.#parsing) this.#advance();
   }
 
   tunnel(upstream: Connection, start: number, end: number, ended: () => void): void {
@@ -447,6 +452,11 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   /** The reply is over: on to the next request, or out. Not within the parser. */
   #advance(): void {
     if (this.#phase === Phase.LINGER || this.connection.gone) return;
+    if (this.#phase === Phase.BODY && this.#persistent) {
+      // The reply came early and said that the connection goes on: the rest of the request is read and dropped.
+      this.resume();
+      return this.#expect();
+    }
     if (!this.#persists()) return this.#linger();
     // The kernel has not taken this reply: answering more would only pile up.
     if (this.connection.blocked) return this.#expect();
@@ -499,7 +509,9 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
 
   /** The last reply is on its way: close our side, and give the client time to read it (RFC 9112 9.6). */
   #linger(): void {
-    const clean = this.idle || (this.#phase === Phase.REPLY && this.#replyOver);
+    // Nothing more comes from a client that asked for the end. One that did not, or whose request was refused, may still
+    // be sending.
+    const clean = this.#replyBegun ? this.#phase === Phase.REPLY && this.#replyOver && !this.#keepsAlive : this.idle;
     const unread = this.#early !== null;
     this.#move(Phase.LINGER);
     this.#dispose();

@@ -150,7 +150,7 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
   }
 
   crashed(error: unknown): void {
-    this.#fail(proxyError('internal', error instanceof Error ? (error.stack ?? error.message) : String(error)));
+    this.#fail(crash(error));
   }
 
   onHead(parser: Parser): number {
@@ -168,6 +168,9 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
       }
       this.#switching = true;
     }
+    // The parser does not know yet that no body follows, and takes a head without a length for one that ends with the
+    // connection.
+    if (this.#bodyless) parser.persistent = head.minor === 1 ? !head.close : head.keepAlive;
     const empty = this.#bodyless || status === 204 || status === 304 || status === 101 || head.contentLength === 0;
     this.#user?.replyHead(head, empty || this.#interim);
     return this.#bodyless ? Verdict.NO_BODY : Verdict.GO_ON;
@@ -197,8 +200,14 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
       this.connection.close();
       this.#left();
     }
-    user.replied(trailers);
-    releaseParser(parser);
+    try {
+      user.replied(trailers);
+    } catch (error) {
+      // The connection may be in the pool by now: the exception is the user's affair alone.
+      user.failed(crash(error));
+    } finally {
+      releaseParser(parser);
+    }
     if (reusable) this.#cluster.wake();
   }
 
@@ -217,8 +226,10 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
     this.#user = null;
     this.#dispose();
     this.connection.destroy();
-    this.#left();
+    const counted = this.#uncount();
+    // The user first: if it tries again, it has been waiting longer than anybody in the queue.
     user?.failed(error);
+    if (counted) this.#cluster.wake();
   }
 
   #dispose(): void {
@@ -229,11 +240,20 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
 
   #counted = true;
 
-  /** The pool has one connection less; once. */
+  /** The pool has one connection less: there may be room for somebody who waits. */
   #left(): void {
-    if (!this.#counted) return;
+    if (this.#uncount()) this.#cluster.wake();
+  }
+
+  /** Counts the connection out, once; answers whether it was counted. */
+  #uncount(): boolean {
+    if (!this.#counted) return false;
     this.#counted = false;
     this.endpoint.pool.closed(this);
-    this.#cluster.wake();
+    return true;
   }
+}
+
+function crash(error: unknown): ProxyError {
+  return proxyError('internal', error instanceof Error ? (error.stack ?? error.message) : String(error));
 }

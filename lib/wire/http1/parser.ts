@@ -256,7 +256,10 @@ export class Parser implements Callbacks {
     const at = start + this.#delta;
     if (this.#last === NAME) {
       this.#last = VALUE;
-      this.fields.setValue(this.fields.count - 1, at, at + length);
+      const field = this.fields.count - 1;
+      // An empty value is told where the next line begins, too late to find the end of its own line from there.
+      if (length > 0) this.fields.setValue(field, at, at + length);
+      else this.fields.setValue(field, this.fields.nameEnd(field), this.fields.nameEnd(field));
     } else {
       this.fields.setValueEnd(this.fields.count - 1, at + length);
     }

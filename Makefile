@@ -1,0 +1,107 @@
+# Everything one does with a checkout. `make run` and `make test` need nothing but Node (any version from 20 on), npm
+# and a network: the runtime itself is pinned as an npm package, and every target uses that one.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# npm runs on the host's Node: it must not delete the runtime that it runs on.
+HOST_PATH := $(shell printf '%s' "$$PATH" | tr ':' '\n' | grep -v '/node_modules/\.bin$$' | paste -sd:)
+export PATH := $(CURDIR)/node_modules/.bin:$(HOST_PATH)
+
+INSTALLED := node_modules/.package-lock.json
+TAP_BUILT := node_modules/.tap-built
+BIOME := node_modules/@biomejs/cli-linux-x64/biome
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+CLINIC := .profile/clinic/node_modules/.bin/clinic
+
+# Options for the program that a target runs: make bench ARGS='http-small --rounds 3'
+ARGS ?=
+# Test files, all by default: make test TESTS='test/wire/uri.test.ts'
+TESTS ?=
+TOOL ?= doctor
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+.PHONY: install
+install: $(INSTALLED) ## brings what the lock file names, the runtime included
+
+$(INSTALLED): package-lock.json
+	@echo 'npm ci'
+	@PATH='$(HOST_PATH)' npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(TAP_BUILT): $(INSTALLED)
+	tap build </dev/null
+	@touch $@
+
+.PHONY: run
+run: install ## the demo: two origins, an HTTP and a TCP listener, and what to try
+	@exec node lib/cli/main.ts demo $(ARGS)
+
+.PHONY: test
+test: install $(TAP_BUILT) ## the whole test suite with a table of its coverage; some tests by TESTS='FILE...'
+	@mkdir -p .tap
+	@status=0; \
+	tap run --reporter=tap --coverage-report=none $(TESTS) </dev/null \
+	  | tee .tap/suite.tap | node test/support/tally.ts --follow || status=$${PIPESTATUS[0]}; \
+	echo; \
+	tap report text </dev/null || true; \
+	node test/support/tally.ts "$$status" <.tap/suite.tap
+
+.PHONY: check
+check: install ## types, lint and format, floors, generated documents
+	tsc --noEmit
+	$(BIOME) check .
+	node --test --test-reporter=dot test/floors.test.ts
+	node docs/reference/generate.ts --check
+
+.PHONY: fix
+fix: install ## formats, and mends what the linter can
+	$(BIOME) check --write .
+
+.PHONY: docs
+docs: install ## makes the generated reference pages anew
+	node docs/reference/generate.ts
+
+.PHONY: bench
+bench: install ## Millrace beside nginx, HAProxy and Node proxies; ARGS='--help' tells more
+	@node native-bench/bench.ts $(ARGS)
+
+.PHONY: soak
+soak: install ## minutes of mixed load; fails when memory, descriptors or slabs grow
+	@node native-bench/soak.ts $(ARGS)
+
+.PHONY: micro
+micro: install ## single functions, timed by tinybench
+	@for file in native-bench/micro/*.ts; do echo "$$file"; node "$$file"; done
+
+.PHONY: profile
+profile: install ## where the proxy's CPU time goes under load, into .profile/
+	@node native-bench/profile.ts $(ARGS)
+
+.PHONY: clinic
+clinic: install $(CLINIC) ## the same by clinic: TOOL=doctor, flame or heapprofiler
+	@NO_INSIGHT=1 node native-bench/profile.ts --clinic $(TOOL) $(ARGS)
+
+# Nearly 700 packages that nobody looks after any more: kept out of the lock file and of node_modules.
+$(CLINIC):
+	@echo 'installing clinic into .profile/clinic'
+	@PATH='$(HOST_PATH)' npm install --prefix .profile/clinic --no-save --no-package-lock --no-audit --no-fund --loglevel=error clinic@13.0.0
+
+.PHONY: certs
+certs: install ## a certificate authority for tests and leaves; ARGS='FOLDER NAME...'
+	@node certs/make.ts $(or $(ARGS),certs localhost)
+
+.PHONY: test-tools
+test-tools: ## Debian packages of the programs that tests talk to
+	$(SUDO) apt-get update -qq
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx libnginx-mod-stream haproxy curl openssl
+
+.PHONY: bench-tools
+bench-tools: ## Debian packages of the programs that the benchmark runs
+	$(SUDO) apt-get update -qq
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx libnginx-mod-stream haproxy wrk util-linux
