@@ -18,10 +18,6 @@ export function assembleConfiguration(document: CheckedDocument): Configuration 
   };
 }
 
-const HTTP_IDLE_MS = 60_000;
-/** Database sessions and the like are silent for longer than keep-alive clients, yet none may hold a connection forever. */
-const TCP_IDLE_MS = 600_000;
-
 function assembleListener(listener: CheckedListener): ListenerOptions {
   const { bind, protocol, cluster, fallback, timeouts, limits, forwarded, trustedProxies, proxyProtocol } = listener;
   const routed = protocol !== 'tcp' && cluster !== undefined;
@@ -37,8 +33,9 @@ function assembleListener(listener: CheckedListener): ListenerOptions {
     passthrough: Object.fromEntries(Object.entries(listener.passthrough).map(([name, to]) => [name.toLowerCase(), to])),
     timeouts: {
       headMs: timeouts.head,
-      idleMs: timeouts.idle ?? (protocol === 'tcp' ? TCP_IDLE_MS : HTTP_IDLE_MS),
+      idleMs: timeouts.idle,
       bodyMs: timeouts.body,
+      tunnelMs: timeouts.tunnel,
     },
     limits,
     forwarded,

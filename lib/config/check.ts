@@ -98,9 +98,9 @@ class DocumentCheck {
     for (const key of ['routes', 'forwarded'])
       if (has(listener, key))
         this.#fail([...path, key], 'has no meaning with protocol "tcp"; use "http" or "auto", or remove it', true);
-    for (const key of ['head', 'body'])
+    for (const key of ['head', 'idle', 'body'])
       if (has(record(listener['timeouts']), key)) {
-        this.#fail([...path, 'timeouts', key], 'has no meaning with protocol "tcp"; only idle does', true);
+        this.#fail([...path, 'timeouts', key], 'has no meaning with protocol "tcp"; only tunnel does', true);
       }
     for (const key of ['headBytes', 'headers', 'bodyBytes'])
       if (has(record(listener['limits']), key)) {

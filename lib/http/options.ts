@@ -19,10 +19,12 @@ export interface ForwardedOptions {
 export interface DownstreamTimeouts {
   /** From the first byte of a request to the end of its head. */
   readonly headMs: number;
-  /** http: between two requests. tcp and tunnels: without a byte in either direction. */
+  /** Between two requests. */
   readonly idleMs: number;
   /** Without progress of a body, in either direction. */
   readonly bodyMs: number;
+  /** Without a byte in either direction of a tunnel. */
+  readonly tunnelMs: number;
 }
 
 export interface DownstreamLimits {

@@ -4,7 +4,7 @@
 
 import type { Socket } from 'node:net';
 import { carve, memory } from '../wire/http1/llhttp.ts';
-import { breakOff, dismiss, lendableAt, pendingBytes, type Reader, type ReadingSocket } from './receive.ts';
+import { breakOff, dismiss, lendableAt, type Reader, type ReadingSocket, takenBytes } from './receive.ts';
 import { flush, GATHER_BYTES, gather, gathered, gatherRoom, type Sender } from './send.ts';
 import { releaseSlab, retainSlab, slabsScarce } from './slab.ts';
 import { Timed, Wheel } from './wheel.ts';
@@ -71,7 +71,7 @@ export class Connection extends Timed implements Reader, Sender {
   gone = false;
   settled = false;
   #held: number[] | null = null;
-  #pendingBytes = 0;
+  #takenBytes = 0;
 
   constructor(socket: ReadingSocket, receiver: Receiver) {
     super();
@@ -226,9 +226,9 @@ export class Connection extends Timed implements Reader, Sender {
 
   /** Whether the kernel has taken bytes since this was last asked; true also when nothing waits. */
   progressed(): boolean {
-    const before = this.#pendingBytes;
-    this.#pendingBytes = pendingBytes(this.socket);
-    return this.#pendingBytes < before || this.#pendingBytes === 0;
+    const before = this.#takenBytes;
+    this.#takenBytes = takenBytes(this.socket);
+    return this.#takenBytes > before || this.socket.writableLength === 0;
   }
 
   deliver(start: number, end: number): void {
@@ -269,7 +269,7 @@ export class Connection extends Timed implements Reader, Sender {
   }
 
   #await(): void {
-    this.#pendingBytes = pendingBytes(this.socket);
+    this.#takenBytes = takenBytes(this.socket);
     if (this.blocked) return;
     this.blocked = true;
     // Behind everything else: its callback comes when all before it has been taken.

@@ -49,6 +49,7 @@ interface Handle {
 }
 interface PrivateSocket {
   readonly _handle: Handle | null;
+  readonly _bytesDispatched?: number;
 }
 interface PrivateServer {
   readonly _handle: { onconnection?: (status: number, client: Handle | undefined) => void } | null | undefined;
@@ -124,10 +125,10 @@ export function lendableAt(start: number): number {
   return start >= first && start < first + sharedView.length ? lendable : -1;
 }
 
-/** Bytes that were written and that the kernel has not taken. */
-export function pendingBytes(socket: Socket): number {
-  const handle = (socket as unknown as PrivateSocket)._handle;
-  return socket.writableLength === 0 ? 0 : (handle?.writeQueueSize ?? socket.writableLength);
+/** How much the kernel has taken so far of what was written; only ever grows. */
+export function takenBytes(socket: Socket): number {
+  const { _handle: handle, _bytesDispatched: dispatched } = socket as unknown as PrivateSocket;
+  return (dispatched ?? 0) - (handle?.writeQueueSize ?? 0);
 }
 
 /** Closes at once, with a reset where the kind of socket has one; unix sockets have none, and Node throws for them. */

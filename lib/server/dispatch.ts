@@ -109,7 +109,7 @@ export class Session {
     const asked = cluster.options.proxyProtocol !== 'off';
     pass(this.connection, first === null ? null : Buffer.from(first), {
       cluster,
-      idleMs: plan.options.timeouts.idleMs,
+      idleMs: plan.options.timeouts.tunnelMs,
       source: this.#source,
       destination: asked
         ? (this.#destination ?? { address: socket.localAddress ?? '', port: socket.localPort ?? 0 })

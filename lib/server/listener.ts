@@ -1,8 +1,9 @@
 // A bound listener: accepts connections, counts them, refuses what is too many, and drains. What a connection speaks is
 // dispatch's business.
 
-import { unlink } from 'node:fs/promises';
+import { stat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server as NetServer, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { type Address, AddressBlocks, formatAddress, parseBlocks } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import type { HttpListener } from '../http/listener.ts';
@@ -21,6 +22,9 @@ const BUSY = Buffer.from(
     'Retry-After: 1\r\nConnection: close\r\n\r\nToo many connections; try again later.\r\n',
   'latin1',
 );
+
+/** Why a connection ends that outlasts a drain. */
+const CUT = Object.assign(new Error('cut off'), { code: 'ECANCELED' });
 
 export class Listener implements Dispatcher {
   readonly plan: ListenerPlan;
@@ -97,7 +101,12 @@ export class Listener implements Dispatcher {
   /** Breaks off what is open; answers how many that were. */
   cut(): number {
     const cut = this.#sessions.size;
-    for (const session of this.#sessions) session.connection.reset();
+    for (const { connection } of this.#sessions) {
+      // Whoever serves it is told, so that nothing is left open upstream.
+      connection.abort(CUT);
+      // One that is closing already has nobody to tell, but may wait for its client for long.
+      connection.socket.destroy();
+    }
     return cut;
   }
 
@@ -158,12 +167,17 @@ async function listen(server: NetServer, address: Address): Promise<string> {
     await unlink(address.path).catch(() => {});
     fault = await tryListen(server, address);
   }
+  // libuv says EACCES for a missing folder too.
+  if (fault === 'EACCES' && address.kind === 'unix') {
+    fault = (await stat(dirname(address.path)).catch(() => null)) === null ? 'ENOENT' : 'EPERM';
+  }
   return FAULTS[fault] ?? fault;
 }
 
 const FAULTS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the address is in use',
   EACCES: 'permission denied; ports below 1024 need the right to bind them',
+  EPERM: 'permission denied',
   EADDRNOTAVAIL: 'this machine does not have the address',
   ENOENT: 'the folder does not exist',
   ENOTFOUND: 'the name is not known',
@@ -185,7 +199,10 @@ function tryListen(server: NetServer, address: Address): Promise<string> {
 }
 
 /** Whether a unix socket is left over from a process that is gone: nobody answers there. */
-function isAbandoned(path: string): Promise<boolean> {
+async function isAbandoned(path: string): Promise<boolean> {
+  // Any other kind of file refuses connections just the same, and is not ours to remove.
+  const found = await stat(path).catch(() => null);
+  if (found === null || !found.isSocket()) return false;
   return new Promise((resolve) => {
     const socket = connect({ path });
     socket.on('connect', () => {

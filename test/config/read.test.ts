@@ -63,7 +63,7 @@ test('a document with every key becomes option values without units, text or def
     ],
   );
   assert.deepEqual(web.passthrough, { 'db.example.com': 'db', '*.example.com': 'db' });
-  assert.deepEqual(web.timeouts, { headMs: 5_000, idleMs: 0, bodyMs: 3_600_000 });
+  assert.deepEqual(web.timeouts, { headMs: 5_000, idleMs: 0, bodyMs: 3_600_000, tunnelMs: 600_000 });
   assert.deepEqual(web.limits, { headBytes: 32_768, headers: 50, bodyBytes: 10_000_000, connections: 0 });
   assert.deepEqual(web.forwarded, { xForwarded: 'append', standard: 'replace', via: false, requestId: 'off' });
   assert.deepEqual(web.routes[0]?.match, {
@@ -99,8 +99,8 @@ test('what is left out gets safe defaults, and every time limit is finite', () =
   assert.equal(configuration.log.level, 'info');
   assert.equal(configuration.drainTimeoutMs, 30_000);
   const { web, db } = configuration.listeners;
-  assert.deepEqual(web?.timeouts, { headMs: 10_000, idleMs: 60_000, bodyMs: 60_000 });
-  assert.equal(db?.timeouts.idleMs, 600_000);
+  assert.deepEqual(web?.timeouts, { headMs: 10_000, idleMs: 60_000, bodyMs: 60_000, tunnelMs: 600_000 });
+  assert.equal(db?.timeouts.tunnelMs, 600_000);
   assert.deepEqual(web?.limits, { headBytes: 16_384, headers: 100, bodyBytes: 0, connections: 20_000 });
   assert.deepEqual(web?.forwarded, { xForwarded: 'auto', standard: 'off', via: true, requestId: 'auto' });
   assert.equal(web?.proxyProtocol, 'off');

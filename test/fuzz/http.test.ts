@@ -152,11 +152,11 @@ test('the parser says the same about any bytes however they are cut', () => {
     fc.pre(text.length < ROOM - 100);
     assert.deepEqual(parsing(type, cut(text, at)), parsing(type, [text]));
   };
-  fc.assert(fc.property(requests, cuts, check(REQUEST)), { numRuns: 3000, interruptAfterTimeLimit: 4000 });
+  fc.assert(fc.property(requests, cuts, check(REQUEST)), { numRuns: 75000, interruptAfterTimeLimit: 4000 });
   const good = fc.constantFrom(...GOOD_REPLIES);
   const bad = fc.constantFrom(...RESPONSE_VECTORS.map(({ raw }) => spell(raw)).filter((raw) => raw.length < 500));
   const replies = fc.array(fc.oneof(good, bad, mutated(good), mutated(bad)), { minLength: 1, maxLength: 3 });
-  fc.assert(fc.property(replies, cuts, check(RESPONSE)), { numRuns: 3000, interruptAfterTimeLimit: 3000 });
+  fc.assert(fc.property(replies, cuts, check(RESPONSE)), { numRuns: 75000, interruptAfterTimeLimit: 3000 });
   assert.ok(idleParsers() >= parsers, 'every parser was given back');
 });
 
@@ -168,8 +168,8 @@ test('the parser never throws, whatever the bytes', () => {
     ([start, rest]: [string, string], at: readonly number[] | 'every byte') => {
       parsing(type, cut(start + rest, at));
     };
-  fc.assert(fc.property(started, cuts, parse(REQUEST)), { numRuns: 1500, interruptAfterTimeLimit: 1500 });
-  fc.assert(fc.property(started, cuts, parse(RESPONSE)), { numRuns: 1500, interruptAfterTimeLimit: 1500 });
+  fc.assert(fc.property(started, cuts, parse(REQUEST)), { numRuns: 7500, interruptAfterTimeLimit: 1500 });
+  fc.assert(fc.property(started, cuts, parse(RESPONSE)), { numRuns: 7500, interruptAfterTimeLimit: 1500 });
 });
 
 // The whole way.
@@ -294,7 +294,7 @@ for (const [kind, pool] of [
         assert.deepEqual(statuses(many.got), statuses(one.got));
         if (!/HTTP\/1\.1 [45]/.test(one.got)) assert.equal(many.got, one.got);
       }),
-      { numRuns: 60, interruptAfterTimeLimit: 5000 },
+      { numRuns: 300, interruptAfterTimeLimit: 5000 },
     );
     while (proxy.server.open > 0) await new Promise((resolve) => setImmediate(resolve));
     assert.ok(slabsInUse() <= slabs + 1);
@@ -311,7 +311,7 @@ test('whatever a client sends, an origin gets nothing but valid requests, no mor
       const { seen, got } = await run(t, proxy, origin, cut(parts.join(''), at), true);
       assert.ok(seen.length >= statuses(got).filter((status) => status === '200').length);
     }),
-    { numRuns: 80, interruptAfterTimeLimit: 4000 },
+    { numRuns: 400, interruptAfterTimeLimit: 4000 },
   );
 });
 
@@ -349,6 +349,6 @@ test('replies reach the client the same however they are cut, and bad ones never
       // Bytes behind a reply may come before or after the connection is closed; both are as if they never came.
       assert.equal(await outcome(cut(text, at)), await outcome([text]));
     }),
-    { numRuns: 100, interruptAfterTimeLimit: 4000 },
+    { numRuns: 500, interruptAfterTimeLimit: 4000 },
   );
 });

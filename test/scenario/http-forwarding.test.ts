@@ -182,6 +182,8 @@ test('an IPv6 client is written bare in X-Forwarded-For and in quotes in Forward
 test('Via is added to what others have said, or left out when told so', async (t) => {
   const { seen } = await pass(t, request('GET /', [LAST, 'Via: 1.0 first']));
   assert.equal(fieldOf(seen, 'Via'), '1.0 first|1.1 millrace');
+  const old = await pass(t, 'GET / HTTP/1.0\r\n\r\n');
+  assert.equal(fieldOf(old.seen, 'Via'), '1.0 millrace', 'the version in which it was received');
   const without = await pass(t, request('GET /', [LAST, 'Via: 1.0 first']), { listener: 'forwarded: { via: false }' });
   assert.equal(fieldOf(without.seen, 'Via'), '1.0 first');
 });

@@ -184,6 +184,28 @@ test('a proxy told to end under load answers everything it was sent before, refu
   }
 });
 
+test('requests that reach a waiting connection just before the signal are answered, on used and on fresh ones', async (t) => {
+  const origin = await startOrigin(t);
+  for (let round = 0; round < 5; round++) {
+    const proxy = startMillrace(t, ['http', '127.0.0.1:0', origin.address]);
+    const port = await proxy.port('http');
+    const clients = await Promise.all(Array.from({ length: 40 }, () => connectPeer(t, port)));
+    for (const [number, client] of clients.entries()) {
+      if (number % 2 === 0) continue;
+      client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      await client.receive('origin');
+      client.text = '';
+    }
+    for (const client of clients) client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    proxy.kill('SIGTERM');
+    for (const client of clients) {
+      assert.match(await client.receiveAll(), /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\norigin$/);
+      client.end();
+    }
+    assert.equal(await proxy.ended, 0);
+  }
+});
+
 test('what does not finish within drainTimeout is broken off, and the exit code is still 0', async (t) => {
   const origin = await startOrigin(t);
   const proxy = await startConfigured(t, origin.address, '', 'drainTimeout: 500ms');

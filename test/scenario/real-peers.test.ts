@@ -12,7 +12,15 @@ import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Agent, fetch } from 'undici';
 import { WebSocket, WebSocketServer } from 'ws';
-import { findProgram, type Program, run, startOnFreePort, startProgram, temporaryFolder } from '../support/process.ts';
+import {
+  findProgram,
+  type Program,
+  run,
+  startMillrace,
+  startOnFreePort,
+  startProgram,
+  temporaryFolder,
+} from '../support/process.ts';
 import { httpTo, startProxy, type TestProxy, tcpTo } from '../support/proxy.ts';
 
 const curl = findProgram('curl', 'curl');
@@ -93,6 +101,20 @@ test('curl uses one connection for several requests, and so does the proxy towar
   const several = await curlOf(t, ['-w', '[%{num_connects}]', ...urls]);
   // In brackets what curl opened; the lines of nginx: which of its connections, and how many requests it had.
   assert.match(several.out, /^hello[^[]*\[1\][^[]*\[0\]1 3\n\[0\]hello[^[]*\[0\]1 5\n\[0\]$/);
+});
+
+test('the one-line proxies serve nginx to curl', withNginx, async (t) => {
+  const folder = temporaryFolder(t);
+  const { port } = await startOnFreePort((port) => startNginx(t, folder, `127.0.0.1:${port}`));
+  for (const protocol of ['http', 'tcp']) {
+    const proxy = startMillrace(t, [protocol, '127.0.0.1:0', `127.0.0.1:${port}`]);
+    const url = `http://${await proxy.address(protocol)}`;
+    const put = await curlOf(t, ['-i', '-T', '-', `${url}/put/${protocol}`], large);
+    assert.match(put.out, / 201 Created\r\n/);
+    assert.deepEqual(readFileSync(join(folder, 'site/put', protocol)), large);
+    assert.equal((await curlOf(t, [`${url}/hello.txt`])).out, 'hello from nginx\n');
+    assert.equal(await proxy.end('SIGTERM'), 0);
+  }
 });
 
 test('nginx on a unix socket', withNginx, async (t) => {

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -138,14 +139,23 @@ export function temporaryFolder(t: TestContext): string {
   return folder;
 }
 
-/** A port of this machine that was free a moment ago. For programs that cannot tell which port they got. */
+/**
+ * A port of this machine that was free a moment ago, for programs that cannot tell which port they got. Below the range
+ * that the kernel takes ports for outgoing connections from, of which tests that run beside this one make many.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const bound = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof bound === 'object' && bound !== null ? bound.port : 0;
+  for (;;) {
+    const port = randomInt(12_000, 32_000);
+    const server = createServer().listen(port);
+    try {
+      await once(server, 'listening');
+      server.close();
+      await once(server, 'close');
+      return port;
+    } catch {
+      // Taken; the next one may not be.
+    }
+  }
 }
 
 /**

@@ -10,10 +10,18 @@ const timeouts = section({
     .prefault('10s')
     .describe('From the first byte of a request to the end of its head; then 408. 0 sets no limit.'),
   idle: duration()
-    .optional()
-    .describe('Between two requests; with `protocol: tcp`, without a byte in either direction. 0 sets no limit.')
-    .meta({ 'x-default': '60s, or 10m with `protocol: tcp`' }),
-  body: duration().prefault('60s').describe('Without progress of a request body; then 408. 0 sets no limit.'),
+    .prefault('60s')
+    .describe('Between two requests of a connection; then it is closed. 0 sets no limit.'),
+  body: duration()
+    .prefault('60s')
+    .describe(
+      'Without progress of a request body (then 408) or of a reply that the client does not read. 0 sets no limit.',
+    ),
+  tunnel: duration()
+    .prefault('10m')
+    .describe(
+      'Without a byte in either direction of a tunnel: TCP, passthrough, fallback or WebSocket. 0 sets no limit.',
+    ),
 });
 
 const limits = section({
@@ -33,11 +41,11 @@ const forwarded = section({
   xForwarded: choice(MODES)
     .prefault('auto')
     .describe(
-      'X-Forwarded-For, -Proto and -Host: `off` passes them on untouched, `append` adds to what the client sent, `replace` ' +
-        'drops that first, `auto` appends for trusted proxies and replaces for everybody else.',
+      'X-Forwarded-For, -Proto and -Host: `append` adds to what the client sent, `replace` drops that first, `auto` appends ' +
+        'for trusted proxies and replaces for everybody else, `off` adds nothing and keeps only what trusted proxies sent.',
     ),
   standard: choice(MODES).prefault('off').describe('The Forwarded field of RFC 7239; the same words as `xForwarded`.'),
-  via: z.boolean().prefault(true).describe('Whether Via is added to requests and responses.'),
+  via: z.boolean().prefault(true).describe('Whether Via is added to requests (RFC 9110 7.6.3).'),
   requestId: choice(['auto', 'off', 'replace'])
     .prefault('auto')
     .describe(

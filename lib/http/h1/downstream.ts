@@ -438,7 +438,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     connection.expireIn(0);
     if (end > start) connection.send(memory, start, end);
     if (early !== null) upstream.send(early, 0, early.length);
-    relay(connection, upstream, this.#listener.timeouts.idleMs, ended);
+    relay(connection, upstream, this.#listener.timeouts.tunnelMs, ended);
   }
 
   #over(): void {

@@ -41,7 +41,7 @@ export function putNumber(value: number, at: number): number {
   let rest = value;
   for (let i = at + digits - 1; i >= at; i--) {
     const next = Math.floor(rest / 10);
-    memory[i] = 0x30 + rest - next * 10;
+    memory[i] = 0x30 + (rest - next * 10);
     rest = next;
   }
   return at + digits;
