@@ -26,6 +26,8 @@ const LIB = join(import.meta.dirname, '../lib');
 interface Import {
   readonly from: string;
   readonly to: string;
+  /** Only types: nothing of it is left when the program runs. */
+  readonly typed: boolean;
 }
 
 const FILES = readdirSync(LIB, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
@@ -36,7 +38,11 @@ const IMPORTS: readonly Import[] = FILES.flatMap((from) => {
   const found = text.matchAll(
     /(?:^|\n)(?:import|export)\s[^;]*?from\s+'([^']+)'|\bimport\(\s*'([^']+)'|\nimport '([^']+)'/g,
   );
-  return [...found].map((match) => ({ from, to: match[1] ?? match[2] ?? match[3]! }));
+  return [...found].map((match) => ({
+    from,
+    to: match[1] ?? match[2] ?? match[3]!,
+    typed: /^\n?(?:import|export) type\s/.test(match[0]),
+  }));
 });
 
 function roomOf(file: string): string {
@@ -72,6 +78,32 @@ test('imports run downwards only, and rooms on one floor do not know each other'
 test('imports name files with their ending, never folders', () => {
   const wrong = IMPORTS.filter(({ to }) => to.startsWith('.') && !/\.(ts|json)$/.test(to));
   assert.deepEqual(wrong, []);
+});
+
+test('no file imports itself by way of others, types aside', () => {
+  const next = new Map<string, string[]>();
+  for (const { from, to, typed } of IMPORTS) {
+    if (typed || !to.startsWith('.')) continue;
+    next.set(from, [...(next.get(from) ?? []), normalize(join(dirname(from), to))]);
+  }
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const walk = (file: string, path: readonly string[]): void => {
+    const seen = path.indexOf(file);
+    if (seen >= 0) circles.push([...path.slice(seen), file].join(' > '));
+    if (seen >= 0 || done.has(file)) return;
+    for (const to of next.get(file) ?? []) walk(to, [...path, file]);
+    done.add(file);
+  };
+  for (const file of FILES) walk(file, []);
+  assert.deepEqual(circles, []);
+});
+
+test('a room has no file that only hands on the others', () => {
+  assert.deepEqual(
+    FILES.filter((file) => /\/index\.ts$/.test(file)),
+    [],
+  );
 });
 
 test('parsers know nothing of sockets, clocks or files', () => {

@@ -46,6 +46,7 @@ interface Handle {
   readonly writeQueueSize?: number;
   setNoDelay?(on: boolean): void;
   reset?(): void;
+  readonly fd?: number;
 }
 interface PrivateSocket {
   readonly _handle: Handle | null;
@@ -123,6 +124,11 @@ export function lendableAt(start: number): number {
   if (lendable < 0) return -1;
   const first = slabStart(lendable);
   return start >= first && start < first + sharedView.length ? lendable : -1;
+}
+
+/** The socket's descriptor; -1 when it has none (any more). */
+export function descriptorOf(socket: Socket): number {
+  return (socket as unknown as PrivateSocket)._handle?.fd ?? -1;
 }
 
 /** How much the kernel has taken so far of what was written; only ever grows. */

@@ -8,7 +8,8 @@ import { type Address, AddressBlocks, formatAddress, parseBlocks } from '../base
 import type { Log } from '../base/log.ts';
 import type { HttpListener } from '../http/listener.ts';
 import { Connection, NOBODY } from '../io/connection.ts';
-import { acceptFrom, type ReadingSocket } from '../io/receive.ts';
+import { acceptFrom, descriptorOf, type ReadingSocket } from '../io/receive.ts';
+import { scarceFrom } from './descriptors.ts';
 import { type Dispatcher, Session } from './dispatch.ts';
 import type { ListenerPlan } from './snapshot.ts';
 
@@ -126,6 +127,7 @@ export class Listener implements Dispatcher {
     const { connections } = this.plan.options.limits;
     this.stats.accepted++;
     if (connections > 0 && this.#sessions.size >= connections) return this.#refuse(socket);
+    if (descriptorOf(socket) >= scarceFrom) this.#runShort();
     const connection = new Connection(socket, NOBODY);
     const session = new Session(connection, this);
     this.#sessions.add(session);
@@ -147,6 +149,11 @@ export class Listener implements Dispatcher {
     socket.on('error', () => {});
     if (this.plan.options.protocol === 'tcp') socket.destroy();
     else socket.end(BUSY, () => socket.destroy());
+  }
+
+  #runShort(): void {
+    this.#log.limited('descriptors', 1000).warn('descriptors are running out', { listener: this.plan.name });
+    this.#shed();
   }
 
   #acceptFailed(error: NodeJS.ErrnoException): void {

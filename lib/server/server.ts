@@ -11,7 +11,7 @@ export interface StartFault {
 }
 
 /** How often running out of descriptors is answered by closing what is idle. */
-const SHED_EVERY_MS = 100;
+const SHED_EVERY_MS = 10;
 
 export class Server {
   /** Addresses as bound, in the order of the configuration. */

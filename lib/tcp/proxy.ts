@@ -82,6 +82,8 @@ class Passing implements Receiver {
       upstream.send(header, 0, header.length);
     }
     if (this.#first !== null) upstream.send(this.#first, 0, this.#first.length);
+    // Without buffers it has failed while sending: `closed` has been told, and may be dialing another by now.
+    if (upstream.gone) return;
     relay(downstream, upstream, idleMs, () => {
       endpoint.active--;
     });

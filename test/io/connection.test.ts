@@ -61,7 +61,10 @@ class Witness implements Receiver {
   }
 }
 
-async function meet(t: TestContext, witness: Receiver = new Witness()): Promise<{ connection: Connection; peer: Peer }> {
+async function meet(
+  t: TestContext,
+  witness: Receiver = new Witness(),
+): Promise<{ connection: Connection; peer: Peer }> {
   const { connection, client } = await pair(t, witness);
   return { connection, peer: new Peer(client) };
 }

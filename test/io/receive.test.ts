@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { memory } from '../../lib/wire/http1/llhttp.ts';
 import { releaseSlab, SLAB_COUNT, slabsInUse, slabView, takeSlab } from '../../lib/io/slab.ts';
+import { memory } from '../../lib/wire/http1/llhttp.ts';
 import { startOrigin } from '../support/origin.ts';
 import {
   acceptConnections,

@@ -27,7 +27,7 @@ class Clock {
 
 class Entry extends Timed {
   readonly fired: number[] = [];
-  then: () => void = () => {};
+  next: () => void = () => {};
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
@@ -37,7 +37,7 @@ class Entry extends Timed {
 
   override expire(): void {
     this.fired.push(this.#clock.nowMs);
-    this.then();
+    this.next();
   }
 }
 
@@ -129,7 +129,7 @@ test('an entry that expires may remove, disarm and arm others that are due, and 
   const [first, second, third, fourth] = entries as [Entry, Entry, Entry, Entry];
   for (const entry of entries) clock.wheel.arm(entry, 500);
   // The last one linked comes first.
-  fourth.then = () => {
+  fourth.next = () => {
     clock.wheel.remove(third);
     clock.wheel.disarm(second);
     clock.wheel.arm(first, 1000);
@@ -210,7 +210,7 @@ test('the timer runs only while there is something to wait for, and starts anew'
     wheel.arm(entry, 400);
     tick(10);
     assert.equal(entry.fired.length, 1);
-    const before = reads;
+    const before: number = reads;
     tick(10);
     assert.equal(reads, before, 'the timer has stopped');
   }

@@ -19,10 +19,7 @@ interface Stage {
   readonly fallback: Origin;
 }
 
-async function stage(
-  t: TestContext,
-  { fallback: falls = true, listener = '', greeting = '' } = {},
-): Promise<Stage> {
+async function stage(t: TestContext, { fallback: falls = true, listener = '', greeting = '' } = {}): Promise<Stage> {
   const web = await startOrigin(t, answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi'));
   const database = await startOrigin(t);
   const fallback = await startOrigin(t, (peer) => {
@@ -87,12 +84,7 @@ test('* passes on every other name', async (t) => {
 listeners: { any: { bind: "127.0.0.1:0", protocol: auto, cluster: all, passthrough: { "*": all } } }
 clusters: { all: { endpoints: ["${origin.address}"] } }
 `,
-  ).catch((error: Error) => error);
-  if (proxy instanceof Error) {
-    // Then the configuration says so; nothing is half supported.
-    assert.match(proxy.message, /passthrough/);
-    return;
-  }
+  );
   (await connectPeer(t, proxy.port('any'))).send(hello('whatever.test'));
   await (await origin.peer(0)).receive('whatever.test');
 });
@@ -156,7 +148,13 @@ test('HTTP is served as HTTP, however its first bytes are cut', async (t) => {
 
 test('anything else goes to the fallback with its bytes, and both sides speak on', async (t) => {
   const { port, fallback } = await stage(t, { listener: 'detectTimeout: 60s' });
-  const starts = ['\x00\x00\x00\x08\x04\xd2\x16\x2f', 'SSH-2.0-x\r\n', 'EHLO me\r\n', '\x16\x02\x00', `\xff${'z'.repeat(70_000)}`];
+  const starts = [
+    '\x00\x00\x00\x08\x04\xd2\x16\x2f',
+    'SSH-2.0-x\r\n',
+    'EHLO me\r\n',
+    '\x16\x02\x00',
+    `\xff${'z'.repeat(70_000)}`,
+  ];
   for (const [number, bytes] of starts.entries()) {
     const client = await connectPeer(t, port);
     client.send(bytes);
@@ -220,8 +218,8 @@ test('real TLS clients reach their server with its own certificate, still encryp
   const leaf: Pair = makeLeaf(authority, { names: ['db.example.com'] });
   const server = createServer({ key: leaf.key, cert: leaf.cert }, (socket: TLSSocket) => {
     socket.on('error', () => {});
-    socket.on('data', (chunk) => socket.write(`echo ${String(chunk)}`));
-    socket.on('end', () => socket.end());
+    // Ends by itself: openssl waits for that.
+    socket.once('data', (chunk) => socket.end(`echo ${String(chunk)}`));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => server.close());

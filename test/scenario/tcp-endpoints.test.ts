@@ -1,14 +1,13 @@
 // Layer 4, which endpoint gets a connection: picking, going on to the next one, and giving up.
 
 import assert from 'node:assert/strict';
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startOrigin } from '../support/origin.ts';
 import { connectPeer } from '../support/peer.ts';
 import { freePort, run, startProgram, temporaryFolder } from '../support/process.ts';
 import { startProxy, type TestProxy, tcpTo } from '../support/proxy.ts';
-import { connect } from 'node:net';
 
 /** Connects, and waits until `origin` has greeted. */
 async function greeted(t: TestContext, proxy: TestProxy): Promise<Awaited<ReturnType<typeof connectPeer>>> {

@@ -257,10 +257,7 @@ for (const [version, option] of [
       t.skip('haproxy is not installed');
       return;
     }
-    const proxy = await startProxy(
-      t,
-      tcpTo([`127.0.0.1:${port}`], TRUSTING, `proxyProtocol: v${version}`),
-    );
+    const proxy = await startProxy(t, tcpTo([`127.0.0.1:${port}`], TRUSTING, `proxyProtocol: v${version}`));
     const client = await connectPeer(t, proxy.port('raw'));
     client.send(writeProxyHeaderV1(CLIENT, TARGET));
     client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');

@@ -10,7 +10,7 @@ import { buildSnapshot } from '../../lib/config/build.ts';
 import { readConfiguration } from '../../lib/config/read.ts';
 import { Server } from '../../lib/server/server.ts';
 import { answering, startOrigin } from '../support/origin.ts';
-import { connectPeer, Peer } from '../support/peer.ts';
+import { connectPeer, type Peer } from '../support/peer.ts';
 import { freePort, startProgram, temporaryFolder } from '../support/process.ts';
 import { httpTo, startProxy, tcpTo } from '../support/proxy.ts';
 

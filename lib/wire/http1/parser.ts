@@ -57,6 +57,11 @@ export interface HeadLimits {
 /** No head may be larger than this, whatever is configured: it must fit one slab together with what we add. */
 export const HEAD_BYTES_MAX = 48 * 1024;
 
+// What chunked framing may cost (RFC 9112 7.1.1: limit chunk extensions): a body in chunks of one byte has 5 bytes of it
+// for each; the constant covers a head in the same read.
+const FRAMING_RATIO = 16;
+const FRAMING_BYTES = 128 * 1024;
+
 const NOTHING = 0;
 const NAME = 1;
 const VALUE = 2;
@@ -130,6 +135,9 @@ export class Parser implements Callbacks {
   #chunkEnd = 0;
   /** What to add to an offset in the current bytes so that it points where the byte will lie when all is gathered. */
   #delta = 0;
+  /** Since the head: what arrived, and what of it was body. */
+  #rawBytes = 0;
+  #bodyBytes = 0;
   #gathered: Buffer | null = null;
   #gatheredBytes = 0;
 
@@ -148,6 +156,8 @@ export class Parser implements Callbacks {
     this.#last = NOTHING;
     this.#delta = 0;
     this.#gatheredBytes = 0;
+    this.#rawBytes = 0;
+    this.#bodyBytes = 0;
     this.fields.count = 0;
     this.trailing = false;
     this.targetStart = 0;
@@ -284,6 +294,7 @@ export class Parser implements Callbacks {
   }
 
   onBody(start: number, length: number): number {
+    this.#bodyBytes += length;
     try {
       this.#receiver.onBody(start, start + length);
     } catch (error) {
@@ -357,7 +368,14 @@ export class Parser implements Callbacks {
 
   /** All bytes are parsed and the section is not complete: keep what it needs. */
   #gather(start: number, end: number): number {
-    if (this.#inBody && !this.trailing) return Outcome.MORE;
+    if (this.#inBody) {
+      this.#rawBytes += end - start;
+      if (this.#rawBytes - this.#bodyBytes > FRAMING_BYTES + FRAMING_RATIO * this.#bodyBytes) {
+        this.fault = proxyError(this.#code('bad_framing'), 'chunk sizes and extensions outweigh the body');
+        return Outcome.FAULT;
+      }
+      if (!this.trailing) return Outcome.MORE;
+    }
     const first = this.#gatheredBytes === 0;
     const from = first ? this.#sectionStart : start;
     const bytes = end - from;

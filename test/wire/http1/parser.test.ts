@@ -232,3 +232,27 @@ test('parsers can run inside one another’s callbacks', () => {
   assert.deepEqual([outer.body, inner.body], ['abc', 'hi']);
   releaseParser(parser);
 });
+
+test('chunk extensions that outweigh the body are refused, a body in chunks of one byte is not', () => {
+  const head = 'PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n';
+  const hostile = lease(REQUEST, listen());
+  assert.equal(feed(hostile, `${head}1;a=`), Outcome.MORE);
+  let outcome: number = Outcome.MORE;
+  let bytes = 0;
+  while (outcome === Outcome.MORE && bytes < 10_000_000) {
+    outcome = feed(hostile, 'x'.repeat(60_000));
+    bytes += 60_000;
+  }
+  assert.equal(outcome, Outcome.FAULT);
+  assert.equal(hostile.fault?.code, 'bad_framing');
+  assert.ok(bytes < 300_000, `${bytes} bytes were read`);
+  releaseParser(hostile);
+
+  const told = listen();
+  const patient = lease(REQUEST, told);
+  assert.equal(feed(patient, head), Outcome.MORE);
+  for (let i = 0; i < 100; i++) assert.equal(feed(patient, '1;x=y\r\na\r\n'.repeat(5_000)), Outcome.MORE);
+  assert.equal(feed(patient, '0\r\n\r\n'), Outcome.DONE);
+  assert.equal(told.body.length, 500_000);
+  releaseParser(patient);
+});
