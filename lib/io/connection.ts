@@ -27,8 +27,8 @@ export interface Receiver {
   crashed(error: unknown): void;
 }
 
-/** The deadlines of this event loop. */
-export const wheel = new Wheel();
+/** The deadlines of this event loop. What is gathered by those that are not a connection's own leaves after each turn. */
+export const wheel = new Wheel(undefined, flush, (error) => report(error));
 
 /** Views at least this long leave from where they lie; shorter ones are cheaper to copy than to send alone. */
 const DIRECT_BYTES = 16 * 1024;

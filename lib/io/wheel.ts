@@ -24,15 +24,23 @@ export abstract class Timed {
 export class Wheel {
   readonly #slots: (Timed | null)[] = new Array(SLOTS).fill(null);
   readonly #read: () => number;
+  readonly #turned: () => void;
+  readonly #crashed: (error: unknown) => void;
   /** What the clock said at the last tick, and the wheel's own time, from which stalls are left out. */
   #readMs: number;
   #nowMs: number;
   #linked = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  /** `read` is a monotonic clock in milliseconds. */
-  constructor(read: () => number = () => performance.now()) {
+  /** `read` is a monotonic clock in milliseconds; `turned` is called at the end of every turn, `crashed` with what `expire` throws. */
+  constructor(
+    read: () => number = () => performance.now(),
+    turned: () => void = () => {},
+    crashed: (error: unknown) => void = () => {},
+  ) {
     this.#read = read;
+    this.#turned = turned;
+    this.#crashed = crashed;
     this.#readMs = read();
     this.#nowMs = this.#readMs;
   }
@@ -82,6 +90,7 @@ export class Wheel {
     const last = Math.floor(now / TICK_MS);
     this.#nowMs = now;
     for (let tick = first; tick <= last; tick++) this.#visit(tick % SLOTS, now);
+    this.#turned();
     if (this.#linked === 0 && this.#timer !== null) {
       clearInterval(this.#timer);
       this.#timer = null;
@@ -109,7 +118,12 @@ export class Wheel {
     for (const late of due) {
       if (late.deadlineMs === 0 || late.slot >= 0) continue;
       late.deadlineMs = 0;
-      late.expire();
+      try {
+        late.expire();
+      } catch (error) {
+        // The others that are due must not pay for it.
+        this.#crashed(error);
+      }
     }
   }
 

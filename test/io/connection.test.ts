@@ -10,6 +10,7 @@ import { type Connection, NOBODY, onCrash, type Receiver, wheel } from '../../li
 import { dial } from '../../lib/io/dial.ts';
 import { flush, GATHER_BYTES } from '../../lib/io/send.ts';
 import { releaseSlab, slabsInUse, takeSlab } from '../../lib/io/slab.ts';
+import { Timed } from '../../lib/io/wheel.ts';
 import { memory } from '../../lib/wire/http1/llhttp.ts';
 import { startOrigin } from '../support/origin.ts';
 import { Peer } from '../support/peer.ts';
@@ -253,6 +254,17 @@ test('a deadline is told once; cleared, moved or after the end it is not', async
   connection.expireIn(10);
   assert.ok(wheel.size < size);
   assert.deepEqual(witness.told, ['expired']);
+});
+
+test('what a deadline of somebody else sends leaves at once, although no event of a connection follows', async (t) => {
+  const { connection, peer } = await meet(t);
+  class Late extends Timed {
+    override expire(): void {
+      connection.send(Buffer.from('too late'), 0, 8);
+    }
+  }
+  wheel.arm(new Late(), 1);
+  await peer.receive('too late');
 });
 
 test('progress is what the kernel has taken since it was last asked', async (t) => {
