@@ -83,11 +83,14 @@ export class AddressBlocks {
   /** Adds `ADDRESS` or `ADDRESS/PREFIX`; returns '' or what is wrong. */
   add(entry: string): string {
     const cut = entry.indexOf('/');
-    const host = cut < 0 ? entry : entry.slice(0, cut);
+    const written = cut < 0 ? entry : entry.slice(0, cut);
+    // Mapped addresses are asked for as IPv4, so they are kept as IPv4.
+    const host = unmapAddress(written);
     const version = isIP(host);
     if (version === 0) return `"${host}" is not an IP address; write ADDRESS or ADDRESS/PREFIX`;
     const widest = version === 4 ? 32 : 128;
-    const prefix = cut < 0 ? widest : wholeNumber(entry.slice(cut + 1));
+    const given = cut < 0 ? widest : wholeNumber(entry.slice(cut + 1));
+    const prefix = host === written || cut < 0 ? given : given - 96;
     if (prefix < 0 || prefix > widest) return `"${entry}": the prefix is 0 to ${widest}`;
     this.#list.addSubnet(host, prefix, version === 4 ? 'ipv4' : 'ipv6');
     this.size++;

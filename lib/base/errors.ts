@@ -23,6 +23,7 @@ export const ERRORS = {
   bad_framing: kind('downstream', 400, 'never', 'The length of the request body is not clear.'),
   bad_proxy_header: kind('downstream', 0, 'never', 'The PROXY protocol header is missing or not valid.'),
   connect_refused_here: kind('downstream', 405, 'never', 'This is not a forward proxy: CONNECT is not allowed.'),
+  last_hop: kind('downstream', 405, 'never', 'The request may not be forwarded any further, and this is a proxy.'),
   head_timeout: kind('downstream', 408, 'never', 'The request head took too long to arrive.'),
   body_timeout: kind('downstream', 408, 'never', 'The request body stopped arriving.'),
   body_too_large: kind('downstream', 413, 'never', 'The request body is larger than allowed.'),

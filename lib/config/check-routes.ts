@@ -69,6 +69,13 @@ function checkWords(path: DocumentPath, route: Section, errors: Finding[]): Matc
   if (respond !== undefined) {
     const { headers } = wellTyped(respond, [], ['headers']) as RespondHeaders;
     errors.push(...placeFaults([...path, 'respond'], respond, checkFieldLines('headers', headers ?? {})));
+    const { status, body } = respond;
+    if ((status === 204 || status === 205 || status === 304) && body !== undefined && body !== '') {
+      errors.push({
+        path: [...path, 'respond', 'body'],
+        message: `a reply with status ${status} has no body; remove it`,
+      });
+    }
   }
   return matchOptions;
 }

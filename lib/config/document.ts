@@ -30,6 +30,8 @@ export interface PlacedDocument {
   readonly findings: readonly Finding[];
   /** Where its value or key stands; for what is missing, where the nearest enclosing value begins. */
   locate(finding: Finding): Place;
+  /** A message without what came from the environment, which may be secret: the names of variables stand instead. */
+  mask(message: string): string;
 }
 
 /** Reads a document; syntax errors make the rest unreadable, so they come alone. Never throws. */
@@ -61,9 +63,15 @@ export function readDocument(
       const { line, col } = lines.linePos(reader.offset(parsed.contents, finding));
       return { line: Math.max(1, line), column: Math.max(1, col) };
     },
+    mask(message) {
+      for (const [text, name] of reader.substituted) message = message.replaceAll(text, `\${${name}}`);
+      return message;
+    },
   };
 }
 
+/** Shorter values are ports and flags rather than secrets, and too likely to stand elsewhere in a message. */
+const SECRET_LENGTH = 6;
 const DEEPEST = 64;
 const MOST_VALUES = 500_000;
 const TOO_DEEP = `is nested more than ${DEEPEST} levels deep`;
@@ -71,6 +79,8 @@ const TOO_DEEP = `is nested more than ${DEEPEST} levels deep`;
 /** Values out of nodes. Remembers what aliases stand for, so that places can be looked up through them. */
 class NodeReader {
   readonly findings: Finding[] = [];
+  /** Values that came from the environment, to the names of their variables. */
+  readonly substituted = new Map<string, string>();
   readonly #environment: Environment;
   readonly #anchors = new Map<string, Node>();
   readonly #targets = new Map<Node, Node>();
@@ -142,7 +152,8 @@ class NodeReader {
 
   #scalar(node: Scalar, path: DocumentPath): unknown {
     if (typeof node.value !== 'string') return node.value;
-    const { text, changed, faults } = substitute(node.value, this.#environment);
+    const { text, changed, used, faults } = substitute(node.value, this.#environment);
+    for (const [name, value] of used) if (value.length >= SECRET_LENGTH) this.substituted.set(value, name);
     for (const fault of faults) this.#fault(path, fault);
     // An unquoted scalar takes the type that its text would have had: `weight: ${WEIGHT}` is a number.
     if (!changed || node.type !== 'PLAIN') return text;

@@ -37,7 +37,7 @@ export function readConfiguration(text: string, file: string, environment: Envir
     file,
     ...document.locate(finding),
     path: formatPath(finding.path),
-    message: finding.message,
+    message: document.mask(finding.message),
   });
   return interpret(document.value, document.findings, place);
 }

@@ -1,13 +1,14 @@
 // What is known about a client for as long as its connection lasts, and what upstreams are told about it. The words are
 // put together once per connection; a request merely copies them.
 
+import { isIP } from 'node:net';
 import type { ForwardedMode, ForwardedOptions } from './options.ts';
 
 /** What happens to a field that names the client: nothing is added, ours goes behind theirs, ours alone. */
 export const Forward = { OFF: 0, APPEND: 1, REPLACE: 2 } as const;
 
 export class Client {
-  /** IP literal; '' for a unix socket. From a PROXY header where one was accepted. */
+  /** IP literal; '' when there is none, as for a unix socket. From a PROXY header where one was accepted. */
   readonly address: string;
   readonly port: number;
   /** Whether the peer is a trusted proxy, whose word about its own client is taken. */
@@ -27,16 +28,18 @@ export class Client {
   readonly element: string;
 
   constructor(address: string, port: number, trusted: boolean, options: ForwardedOptions) {
-    this.address = address;
+    // Whatever is not an address must not get into a head.
+    this.address = isIP(address) === 0 ? '' : address;
     this.port = port;
     this.trusted = trusted;
     this.xForwarded = resolve(options.xForwarded, trusted);
     this.standard = resolve(options.standard, trusted);
     this.keepsId = options.requestId === 'off' || (options.requestId === 'auto' && trusted);
     this.makesId = options.requestId !== 'off';
-    // RFC 7239 6: what has no address is "unknown"; IPv6 in brackets and quotes. Trusted addresses are literals of ours.
-    this.name = address === '' ? 'unknown' : address;
-    this.element = address === '' ? 'for=unknown' : address.includes(':') ? `for="[${address}]"` : `for=${address}`;
+    // RFC 7239 6: what has no address is "unknown"; IPv6 in brackets and quotes.
+    this.name = this.address === '' ? 'unknown' : address;
+    this.element =
+      this.address === '' ? 'for=unknown' : address.includes(':') ? `for="[${address}]"` : `for=${address}`;
     this.lines =
       this.xForwarded === Forward.REPLACE ? `X-Forwarded-For: ${this.name}\r\nX-Forwarded-Proto: http\r\n` : '';
     this.via = options.via;

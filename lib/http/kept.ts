@@ -2,6 +2,7 @@
 // reused connection has shown a sign of life.
 
 import type { Connection } from '../io/connection.ts';
+import type { FieldEdits } from '../route/field-edits.ts';
 import type { Fields } from '../wire/fields.ts';
 import { isTrailer } from './h1/chunks.ts';
 
@@ -33,11 +34,11 @@ export class Kept {
   }
 
   /** Keeps the end of a chunked body. */
-  last(trailers: Fields | null): void {
+  last(trailers: Fields | null, edits: FieldEdits | null): void {
     this.#text('0\r\n');
     if (trailers !== null) {
       for (let field = 0; field < trailers.count; field++) {
-        if (isTrailer(trailers, field)) {
+        if (isTrailer(trailers, field, edits)) {
           this.#add(trailers.bytes, trailers.nameStart(field), trailers.lineEnd(field));
         }
       }

@@ -18,11 +18,13 @@ export interface LocalReply {
  * which has been checked, or from our own code.
  */
 export function composeReply(status: number, fields: Readonly<Record<string, string>>, text: string): LocalReply {
-  const body = Buffer.from(text);
+  // RFC 9110 15.3.5 and 15.4.5: these end with their heads, whatever is said.
+  const bodyless = status === 204 || status === 304;
+  const body = Buffer.from(bodyless ? '' : text);
   const names = Object.keys(fields).map((name) => name.toLowerCase());
   const lines: [string, string][] = Object.entries(fields);
   if (!names.includes('content-type') && body.length > 0) lines.push(['Content-Type', 'text/plain; charset=utf-8']);
-  if (status !== 204 && status !== 304) lines.push(['Content-Length', String(body.length)]);
+  if (!bodyless) lines.push(['Content-Length', String(body.length)]);
   const reason = STATUS_CODES[status] ?? '';
   const line = `HTTP/1.1 ${status} ${reason}\r\n`;
   const bytes = Buffer.from(`${line}${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.ts';
 import type { Queue, Queued } from '../base/queue.ts';
 import { wheel } from '../io/connection.ts';
 import { Timed } from '../io/wheel.ts';
+import type { FieldEdits } from '../route/field-edits.ts';
 import type { Cluster, Waiter } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { Fields } from '../wire/fields.ts';
@@ -132,10 +133,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   end(trailers: Fields | null): void {
     this.#requestOver = true;
     if (this.#replyOver) return this.#release();
-    if (this.#keeping && this.#chunked) this.#kept.last(trailers);
+    if (this.#keeping && this.#chunked) this.#kept.last(trailers, this.#edits());
     const upstream = this.#upstream;
     if (upstream === null || !this.#connected) return;
-    if (this.#chunked) sendLastChunk(upstream.connection, trailers);
+    if (this.#chunked) sendLastChunk(upstream.connection, trailers, this.#edits());
     this.#progress(upstream);
   }
 
@@ -156,7 +157,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     const upstream = this.#upstream;
     if (upstream === null) return;
     upstream.connection.pause();
-    upstream.connection.expireIn(0);
+    // The client's own limit holds while it does not read; an endpoint that has yet to answer keeps its own.
+    if (this.#replyBegun) upstream.connection.expireIn(0);
   }
 
   resume(): void {
@@ -164,7 +166,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     const upstream = this.#upstream;
     if (upstream === null) return;
     upstream.connection.resume();
-    upstream.connection.expireIn(this.#cluster.options.timeouts.idleMs);
+    if (this.#replyBegun) upstream.connection.expireIn(this.#cluster.options.timeouts.idleMs);
   }
 
   replyHead(head: ResponseHead, last: boolean): void {
@@ -333,6 +335,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     if (!keeping) this.#forget();
     this.#progress(upstream);
     if (!upstream.connection.blocked) this.#resumeRequest();
+  }
+
+  #edits(): FieldEdits | null {
+    return this.#exchange!.route.rewrite?.request ?? null;
   }
 
   #forget(): void {

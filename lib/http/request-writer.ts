@@ -63,6 +63,7 @@ export function writeRequestHead(exchange: Exchange, host: ClusterOptions['host'
   else if (absolute) at = putAuthority(exchange, HOST, at);
   at = putKept(exchange, named || absolute, at);
   if (head.chunked) at = putLiteral(CHUNKED, at);
+  if (head.maxForwards > 0) at = putText(`Max-Forwards: ${head.maxForwards - 1}\r\n`, at);
   if (exchange.upgrading) at = putLiteral(UPGRADE, at);
   else if (head.takesTrailers) at = putLiteral(TRAILERS, at);
   if (client.via) at = putLiteral(head.minor === 1 ? VIA_1_1 : VIA_1_0, at);
@@ -147,6 +148,9 @@ function putKept(exchange: Exchange, replacesHost: boolean, at: number): number 
         break;
       case FieldId.UPGRADE:
         keeps = exchange.upgrading;
+        break;
+      case FieldId.MAX_FORWARDS:
+        keeps = head.maxForwards < 0;
         break;
       case FieldId.X_FORWARDED_FOR:
         keeps = client.xForwarded === Forward.OFF && client.trusted;

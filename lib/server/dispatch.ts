@@ -19,7 +19,7 @@ import type { ListenerPlan } from './snapshot.ts';
 export interface Dispatcher {
   readonly plan: ListenerPlan;
   readonly http: HttpListener;
-  /** Whether the word of a peer with this address is taken; '' is a peer on a unix socket. */
+  /** Whether the word of a peer with this address is taken. */
   trusts(address: string): boolean;
 }
 
@@ -34,14 +34,18 @@ export class Session {
   #source: ProxyEnd;
   /** Null until a PROXY header has said it; else it is asked of the socket when somebody wants to know. */
   #destination: ProxyEnd | null = null;
+  /** Whether what is said about the client is believed: by the peer, and behind a PROXY header by the client it names. */
+  #trusted: boolean;
   #http: DownstreamConnection | null = null;
 
-  constructor(connection: Connection, dispatcher: Dispatcher) {
+  /** `local`: the peer came over a unix socket, whose permissions say who may; it is trusted. */
+  constructor(connection: Connection, dispatcher: Dispatcher, local: boolean) {
     const { socket } = connection;
     this.connection = connection;
     this.#dispatcher = dispatcher;
     // A listener for both families sees IPv4 clients as mapped IPv6 addresses; nobody upstream wants to know.
     this.#source = { address: unmapAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 };
+    this.#trusted = local || dispatcher.trusts(this.#source.address);
   }
 
   /** The HTTP side, once the connection has turned out to have one. */
@@ -51,11 +55,14 @@ export class Session {
 
   begin(): void {
     const { proxyProtocol, timeouts } = this.#dispatcher.plan.options;
-    const trusted = proxyProtocol !== 'off' && this.#dispatcher.trusts(this.#source.address);
-    if (trusted) {
+    if (proxyProtocol !== 'off' && this.#trusted) {
       new Preface(this.connection, timeouts.headMs, {
         read: (bytes, start, end) => this.#readHeader(bytes, start, end),
-        expired: () => this.#refuse(proxyError('bad_proxy_header', 'none in time')),
+        // Where none is demanded, silence may be the protocol's own way to begin.
+        expired: (bytes) => {
+          if (proxyProtocol === 'accept') this.#speak(bytes);
+          else this.#refuse(proxyError('bad_proxy_header', 'none in time'));
+        },
       });
     } else if (proxyProtocol === 'require') {
       this.#refuse(proxyError('bad_proxy_header', 'not a trusted proxy'));
@@ -68,10 +75,7 @@ export class Session {
     const result = readProxyHeader(bytes, start, end, header);
     if (result === ProxyRead.MORE) return Reading.MORE;
     if (result === ProxyRead.DONE) {
-      if (!header.local) {
-        this.#source = { address: unmapAddress(header.sourceAddress), port: header.sourcePort };
-        this.#destination = { address: header.destinationAddress, port: header.destinationPort };
-      }
+      this.#identify();
       this.#speak(bytes.subarray(start + header.length, end));
     } else if (result === ProxyRead.NONE && this.#dispatcher.plan.options.proxyProtocol === 'accept') {
       this.#speak(bytes.subarray(start, end));
@@ -79,6 +83,21 @@ export class Session {
       this.#refuse(proxyError('bad_proxy_header', header.fault));
     }
     return Reading.DONE;
+  }
+
+  /** The client is whom the header names. The peer only passes bytes on, so its own trust does not cover them. */
+  #identify(): void {
+    this.#trusted = false;
+    if (header.local) return;
+    if (header.family === 'tcp4' || header.family === 'tcp6') {
+      this.#source = { address: unmapAddress(header.sourceAddress), port: header.sourcePort };
+      this.#destination = { address: header.destinationAddress, port: header.destinationPort };
+      this.#trusted = this.#dispatcher.trusts(this.#source.address);
+    } else {
+      // A path on another machine names nobody here.
+      this.#source = { address: '', port: 0 };
+      this.#destination = { address: '', port: 0 };
+    }
   }
 
   /** Hands the connection on; `first` are bytes that have arrived already, borrowed. */
@@ -98,7 +117,7 @@ export class Session {
   #speakHttp(first: Buffer | null): void {
     const { plan, http } = this.#dispatcher;
     const { address, port } = this.#source;
-    const client = new Client(address, port, this.#dispatcher.trusts(address), plan.options.forwarded);
+    const client = new Client(address, port, this.#trusted, plan.options.forwarded);
     this.#http = new DownstreamConnection(this.connection, client, http);
     if (first !== null) this.connection.inject(first);
   }

@@ -68,8 +68,7 @@ export class Listener implements Dispatcher {
   }
 
   trusts(address: string): boolean {
-    // Who may connect to a unix socket is decided by its permissions.
-    return address === '' || this.#trusted.has(address);
+    return this.#trusted.has(address);
   }
 
   /** Binds one address. Answers '' or why not, in words. */
@@ -77,7 +76,7 @@ export class Listener implements Dispatcher {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
     const fault = await listen(server, address);
     if (fault !== '') return `listener ${this.plan.name}: ${formatAddress(address)}: ${fault}`;
-    acceptFrom(server, (socket) => this.#accept(socket));
+    acceptFrom(server, (socket) => this.#accept(socket, address.kind === 'unix'));
     server.on('error', (error: NodeJS.ErrnoException) => this.#acceptFailed(error));
     this.#servers.push(server);
     return '';
@@ -123,13 +122,18 @@ export class Listener implements Dispatcher {
     }
   }
 
-  #accept(socket: ReadingSocket): void {
+  #accept(socket: ReadingSocket, local: boolean): void {
     const { connections } = this.plan.options.limits;
     this.stats.accepted++;
     if (connections > 0 && this.#sessions.size >= connections) return this.#refuse(socket);
+    if (!local && socket.remoteAddress === undefined) {
+      // Reset before it was accepted, though its bytes may still be readable: nobody can say any more who sent them.
+      socket.destroy();
+      return;
+    }
     if (descriptorOf(socket) >= scarceFrom) this.#runShort();
     const connection = new Connection(socket, NOBODY);
-    const session = new Session(connection, this);
+    const session = new Session(connection, this, local);
     this.#sessions.add(session);
     connection.onGone = () => this.#forget(session);
     session.begin();

@@ -24,6 +24,7 @@ export const FieldId = {
   HTTP2_SETTINGS: 18,
   PROXY_AUTHENTICATE: 19,
   PROXY_AUTHORIZATION: 20,
+  MAX_FORWARDS: 21,
 } as const;
 
 const NAMES: readonly (readonly [string, number])[] = [
@@ -47,6 +48,7 @@ const NAMES: readonly (readonly [string, number])[] = [
   ['http2-settings', FieldId.HTTP2_SETTINGS],
   ['proxy-authenticate', FieldId.PROXY_AUTHENTICATE],
   ['proxy-authorization', FieldId.PROXY_AUTHORIZATION],
+  ['max-forwards', FieldId.MAX_FORWARDS],
 ];
 
 /** Longest well-known name. */

@@ -269,3 +269,15 @@ function lines(result: ReadResult): string[] {
   assert.ok('errors' in result, 'the document was taken for valid');
   return result.errors.map(formatConfigError);
 }
+
+test('errors name the variable, not the secret that it holds', () => {
+  const result = readConfiguration(
+    'listeners: { web: { bind: "127.0.0.1:0", cluster: app } }\nclusters:\n  app:\n    endpoints:\n      - ${PASSWORD}\n',
+    'x.yaml',
+    { PASSWORD: 'hunter2-topsecret' },
+  );
+  assert.ok('errors' in result);
+  const text = result.errors.map((error) => error.message).join('\n');
+  assert.match(text, /\$\{PASSWORD\}/);
+  assert.doesNotMatch(text, /hunter2/);
+});

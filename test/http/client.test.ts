@@ -122,7 +122,7 @@ test('kept chunks end with the trailers that may be passed on', () => {
   trailers.add(8, 12);
   trailers.setLineEnd(1, 17);
   trailers.setId(1, FieldId.HOST);
-  kept.last(trailers);
+  kept.last(trailers, null);
   assert.equal(sent(kept), 'HEAD5\r\nhello\r\n0\r\nX-A: 1\r\n\r\n');
 });
 

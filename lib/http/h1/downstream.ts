@@ -71,6 +71,9 @@ const framing = { chunked: false, sized: false, connection: 'none' as ReplyFrami
 
 const SLASH = Buffer.from('/');
 
+/** RFC 9110 7.6.2: with Max-Forwards at 0 we are the final recipient, and have nothing to show. */
+const LAST_HOP: RouteTarget = { action: failing(proxyError('last_hop')), rewrite: null };
+
 /** What an exchange leads to when no route matches. */
 const NO_ROUTE: RouteTarget = { action: failing(proxyError('no_route')), rewrite: null };
 
@@ -248,7 +251,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     this.#listener.stats.exchanges++;
     this.#served = true;
     this.connection.expireIn(0);
-    this.route = this.#listener.routes.find(query) ?? NO_ROUTE;
+    this.route = head.maxForwards === 0 ? LAST_HOP : (this.#listener.routes.find(query) ?? NO_ROUTE);
     const sink = this.route.action.begin(this);
     // Set first: the sink may answer, and be over, before it returns.
     this.#sink = sink;
@@ -322,7 +325,9 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   onBody(start: number, end: number): void {
     const { bodyBytes } = this.#listener.limits;
     this.#bodyBytes += end - start;
-    if (bodyBytes > 0 && this.#bodyBytes > bodyBytes) {
+    // What comes after the reply is read only so that the connection can be kept, and that is worth so much.
+    if (this.#replyOver) this.#lingeredBytes += end - start;
+    if (this.#lingeredBytes > LINGER_BYTES || (bodyBytes > 0 && this.#bodyBytes > bodyBytes)) {
       this.#parser!.fault = proxyError('body_too_large');
       return;
     }
@@ -399,7 +404,12 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     if (at < 0) this.#abandon(proxyError('overloaded', 'reply head'));
     else this.connection.wrote(at, putReplyHead(reply, framing, edits, at));
     if (last && status >= 200) this.#over();
-    return !this.connection.blocked;
+    if (!this.connection.blocked) return true;
+    if (!this.#replyOver) {
+      this.#replyHeld = true;
+      this.#expect();
+    }
+    return false;
   }
 
   data(bytes: Uint8Array, start: number, end: number): boolean {
@@ -414,7 +424,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   }
 
   end(trailers: Fields | null): void {
-    if (this.#chunked) sendLastChunk(this.connection, trailers);
+    if (this.#chunked) sendLastChunk(this.connection, trailers, this.route.rewrite?.response ?? null);
     this.#over();
   }
 

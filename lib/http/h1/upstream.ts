@@ -40,6 +40,9 @@ export interface UpstreamUser {
 /** Replies are limited too: an origin may be as hostile as a client. */
 const LIMITS = { headBytes: HEAD_BYTES_MAX, headers: 1000 };
 
+/** Interim heads before the final one; nobody sends more than a few, and each costs the client. */
+const INTERIM_HEADS = 64;
+
 // Heads are borrowed, so one object serves all connections.
 const head = new ResponseHead();
 
@@ -60,6 +63,7 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
   #upgrading = false;
   #switching = false;
   #interim = false;
+  #interims = 0;
 
   /** Begins to connect for `user`, who is told by `connected` or `failed`. */
   constructor(cluster: Cluster, endpoint: Endpoint, user: UpstreamUser) {
@@ -79,6 +83,7 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
     this.replying = false;
     this.requestComplete = false;
     this.#switching = false;
+    this.#interims = 0;
   }
 
   /** Gives the exchange up; the connection is closed and `user` hears nothing more. */
@@ -161,6 +166,10 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
     }
     const { status } = head;
     this.#interim = status < 200 && status !== 101;
+    if (this.#interim && ++this.#interims > INTERIM_HEADS) {
+      parser.fault = proxyError('bad_response', `more than ${INTERIM_HEADS} interim heads`);
+      return Verdict.REFUSE;
+    }
     if (status === 101) {
       if (!this.#upgrading || !head.upgrade || !this.requestComplete) {
         parser.fault = proxyError('bad_response', '101 without a request for another protocol');
@@ -173,7 +182,8 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
     if (this.#bodyless) parser.persistent = head.minor === 1 ? !head.close : head.keepAlive;
     const empty = this.#bodyless || status === 204 || status === 304 || status === 101 || head.contentLength === 0;
     this.#user?.replyHead(head, empty || this.#interim);
-    return this.#bodyless ? Verdict.NO_BODY : Verdict.GO_ON;
+    // RFC 9112 6.3: every 1xx ends with its head, whatever that says; llhttp knows only the first few.
+    return this.#bodyless || this.#interim ? Verdict.NO_BODY : Verdict.GO_ON;
   }
 
   onBody(start: number, end: number): void {

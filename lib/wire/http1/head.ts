@@ -4,6 +4,7 @@
 import { type ErrorCode, type ProxyError, proxyError } from '../../base/errors.ts';
 import { FieldId } from '../field-id.ts';
 import { type Fields, sameIgnoringCase } from '../fields.ts';
+import { Method } from './method.ts';
 import type { Parser } from './parser.ts';
 
 const CLOSE = Buffer.from('close');
@@ -95,6 +96,8 @@ export class RequestHead extends MessageHead {
   expectsContinue = false;
   /** Whether the client takes trailers (`TE: trailers`, RFC 9110 10.1.4). */
   takesTrailers = false;
+  /** Max-Forwards of a TRACE or OPTIONS request, -1 when there is none or it does not count (RFC 9110 7.6.2). */
+  maxForwards = -1;
   /** Whether Upgrade offers h2c, which is answered as if it had not been offered. */
   offersH2c = false;
 
@@ -110,6 +113,7 @@ export class RequestHead extends MessageHead {
     this.expectsContinue = false;
     this.takesTrailers = false;
     this.offersH2c = false;
+    this.maxForwards = -1;
     const fault = this.#readLine(parser.headStart, bytes);
     if (fault !== null) return fault;
     let codings = 0;
@@ -147,6 +151,11 @@ export class RequestHead extends MessageHead {
         case FieldId.UPGRADE:
           if (listHas(fields, field, H2C)) this.offersH2c = true;
           break;
+        case FieldId.MAX_FORWARDS:
+          if (this.method === Method.TRACE || this.method === Method.OPTIONS) {
+            this.maxForwards = readLength(fields, field);
+          }
+          break;
       }
     }
     if (this.host < 0 && this.minor === 1) return proxyError('bad_host', 'no Host');
@@ -157,7 +166,8 @@ export class RequestHead extends MessageHead {
   #readLine(headStart: number, bytes: Buffer): ProxyError | null {
     let start = headStart;
     // RFC 9112 2.2: empty lines before the request line are skipped.
-    while (bytes[start] === 0x0d || bytes[start] === 0x0a) start++;
+    while (bytes[start] === 0x0d && bytes[start + 1] === 0x0a) start += 2;
+    if (bytes[start] === 0x0d || bytes[start] === 0x0a) return proxyError('bad_request', 'bare CR or LF');
     this.methodStart = start;
     const { targetStart, targetEnd } = this;
     if (targetStart === targetEnd) return proxyError('bad_target', 'no target');
