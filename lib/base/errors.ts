@@ -37,8 +37,7 @@ export const ERRORS = {
   client_slow: kind('downstream', 0, 'never', 'The client stopped reading.'),
   // What we decide.
   no_route: kind('proxy', 404, 'never', 'No route matches this request.'),
-  too_many_connections: kind('proxy', 503, 'never', 'Too many connections; try again later.'),
-  overloaded: kind('proxy', 503, 'never', 'The proxy is out of buffers; try again later.'),
+  overloaded: kind('proxy', 503, 'never', 'The proxy is at its limits; try again later.'),
   no_endpoint: kind('proxy', 503, 'never', 'No endpoint is available.'),
   queue_full: kind('proxy', 503, 'never', 'Too many requests are waiting; try again later.'),
   queue_timeout: kind('proxy', 503, 'never', 'The request waited too long for a connection.'),
@@ -72,6 +71,8 @@ export function proxyError(code: ErrorCode, detail = ''): ProxyError {
 
 /** The failure that a system error of a dial means (`ECONNREFUSED` and friends). */
 export function dialError(cause: NodeJS.ErrnoException): ProxyError {
+  // Our descriptors have run out: no other endpoint would fare better.
+  if (cause.code === 'EMFILE' || cause.code === 'ENFILE') return proxyError('overloaded', cause.code);
   return proxyError(cause.code === 'ECONNREFUSED' ? 'connect_refused' : 'connect_failed', cause.code ?? cause.message);
 }
 

@@ -20,8 +20,8 @@ import { Kept } from './kept.ts';
 import { writeRequestHead, written } from './request-writer.ts';
 import type { Sink, Source } from './sink.ts';
 
-/** Endpoints tried for one exchange while connections are refused or not accepted in time. */
-const DIALS = 3;
+/** Endpoints tried for one exchange while connections are refused or not accepted in time; each once. */
+const DIALS = 10;
 
 /** Passes exchanges on to `cluster`. */
 export function proxied(cluster: Cluster, log: Log): Action {
@@ -46,8 +46,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   #cluster: Cluster = null as never;
   #log: Log = null as never;
   #endpoint: Endpoint | null = null;
-  /** Where the last dial failed. */
-  #failed: Endpoint | null = null;
+  /** Where dials have failed. */
+  readonly #tried: Endpoint[] = [];
   #upstream: UpstreamConnection | null = null;
   /** The request so far: what waits for a connection, and what may have to be sent again. */
   readonly #kept = new Kept();
@@ -61,6 +61,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   #replyBegun = false;
   #paused = false;
   #requestPaused = false;
+  /** The client holds its body back until the endpoint says something. */
+  #awaitsContinue = false;
   /** Whether the reply's head was all there was to pass on. */
   #bodyless = false;
 
@@ -78,8 +80,9 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     this.#replyBegun = false;
     this.#paused = false;
     this.#requestPaused = false;
+    this.#awaitsContinue = false;
     this.#endpoint = null;
-    this.#failed = null;
+    this.#tried.length = 0;
     exchange.reply.source = this;
   }
 
@@ -90,6 +93,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     const { host } = this.#cluster.options;
     this.#chunked = head.chunked;
     this.#requestOver = last;
+    this.#awaitsContinue = head.expectsContinue && head.minor === 1;
     const refusal = writeRequestHead(exchange, host);
     if (refusal !== null) {
       this.#giveUp(proxyError(refusal, 'with what is added and rewritten'));
@@ -104,9 +108,9 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
       this.#kept.head(memory, start, end, gap);
       return last;
     }
-    // It may have died since it was last used; then a request that changes nothing is sent once more.
-    this.#keeping = isIdempotent(exchange.method);
-    if (this.#keeping || gap >= 0) this.#kept.head(memory, start, end, gap);
+    // It may have died since it was last used; then a request that can be repeated is sent once more.
+    this.#keeping = true;
+    this.#kept.head(memory, start, end, gap);
     this.#start(upstream);
     if (gap < 0) upstream.connection.send(memory, start, end);
     else this.#kept.send(upstream.connection, upstream.endpoint.authority);
@@ -176,6 +180,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
       this.#keeping = false;
     }
     const interim = head.status < 200;
+    if (this.#awaitsContinue) {
+      this.#awaitsContinue = false;
+      this.#progress(this.#upstream!);
+    }
     this.#bodyless = last && !interim;
     if (!reply.head(head, this.#bodyless)) this.pause();
   }
@@ -232,19 +240,21 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     const refused = error.kind.retry === 'always';
     if (refused) endpoint.stats.connectFailures++;
     else endpoint.stats.failures++;
-    if (refused && this.#dials < DIALS && this.#cluster.endpoints.length > 1) {
+    if (refused && this.#dials < Math.min(DIALS, this.#cluster.endpoints.length)) {
       this.#tell('endpoint not reached, trying another', endpoint, error);
-      this.#failed = endpoint;
+      this.#tried.push(endpoint);
       return this.proceed();
     }
     // A pooled connection that dies before it answers was most likely closed by the origin while the request was on
     // its way (RFC 9112 9.3.1): once, on a fresh connection, if repeating can do no harm.
-    if (error.kind.retry === 'unsent' && upstream.reused && this.#keeping && !this.#retried) {
+    const harmless = isIdempotent(this.#exchange!.method) || upstream.refusedRequest(error);
+    if (error.kind.retry === 'unsent' && upstream.reused && this.#keeping && !this.#retried && harmless) {
       this.#retried = true;
       this.#connected = false;
       // Elsewhere if possible: an origin that is being stopped closes its connections first and its port last, so
       // a fresh connection to it would still be accepted, and then reset.
-      const other = this.#cluster.pick(endpoint);
+      this.#tried.push(endpoint);
+      const other = this.#cluster.pick(this.#tried);
       return this.#dial(other?.pool.roomy ? other : endpoint);
     }
     this.#tell(error.code === 'internal' ? 'exchange failed' : 'no answer from endpoint', endpoint, error);
@@ -268,14 +278,15 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
       this.#progress(upstream);
       return null;
     }
-    return proxyError(this.#requestOver && !this.#replyBegun ? 'response_timeout' : 'origin_stalled');
+    const answering = this.#replyBegun || !(this.#requestOver || this.#awaitsContinue);
+    return proxyError(answering ? 'origin_stalled' : 'response_timeout');
   }
 
   /** There may be room in the cluster. */
   proceed(): void {
     wheel.disarm(this);
     const upstream = this.#acquire();
-    if (upstream !== null) this.#sendKept(upstream, isIdempotent(this.#exchange!.method));
+    if (upstream !== null) this.#sendKept(upstream, true);
   }
 
   /**
@@ -284,7 +295,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
    */
   #acquire(): UpstreamConnection | null {
     const cluster = this.#cluster;
-    const endpoint = cluster.pickAvailable(this.#failed);
+    const endpoint = cluster.pickAvailable(this.#tried);
     if (endpoint === null) {
       const refusal = cluster.wait(this);
       if (refusal !== null) this.#giveUp(proxyError(refusal));
@@ -351,7 +362,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     const { responseMs, idleMs } = this.#cluster.options.timeouts;
     upstream.requestComplete = this.#requestOver;
     if (this.#replyBegun || upstream.connection.blocked) upstream.connection.expireIn(idleMs);
-    else upstream.connection.expireIn(this.#requestOver ? responseMs : 0);
+    else upstream.connection.expireIn(this.#requestOver || this.#awaitsContinue ? responseMs : 0);
   }
 
   #resumeRequest(): void {
@@ -399,7 +410,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
       endpoint: endpoint.name,
       cause: error.code,
       detail: error.detail,
-      request: this.#exchange!.id(),
+      request: this.#exchange?.id(),
     });
   }
 }

@@ -54,6 +54,8 @@ export class Connection extends Timed implements Reader, Sender {
   /** Bytes received and handed over so far. */
   receivedBytes = 0;
   sentBytes = 0;
+  /** How often something was handed to the kernel. */
+  pushes = 0;
   /** Whether something that was sent waits for the kernel. */
   blocked = false;
   paused = false;
@@ -72,6 +74,7 @@ export class Connection extends Timed implements Reader, Sender {
   settled = false;
   #held: number[] | null = null;
   #takenBytes = 0;
+  #closingMs = CLOSING_MS;
 
   constructor(socket: ReadingSocket, receiver: Receiver) {
     super();
@@ -128,6 +131,7 @@ export class Connection extends Timed implements Reader, Sender {
   push(start: number, end: number, slab: number): boolean {
     const { socket } = this;
     if (this.gone || this.ended) return true;
+    this.pushes++;
     const bytes = memory.subarray(start, end);
     // A thousand readers that stand still must not take the slabs that everybody else needs to be answered at all.
     const copied = slabsScarce();
@@ -179,8 +183,11 @@ export class Connection extends Timed implements Reader, Sender {
     this.socket.end();
   }
 
-  /** Sends what is gathered and what waits, then closes both sides. */
-  close(): void {
+  /**
+   * Sends what is gathered and what waits, then closes both sides. When nothing moves for `standstillMs` the peer sees a
+   * reset: it has not got everything.
+   */
+  close(standstillMs = CLOSING_MS): void {
     if (this.gone) return;
     flush();
     this.#leave();
@@ -192,7 +199,8 @@ export class Connection extends Timed implements Reader, Sender {
     this.socket.pause();
     this.socket.destroySoon();
     // Nobody else watches over what still waits.
-    wheel.arm(this, CLOSING_MS);
+    this.#closingMs = standstillMs > 0 ? standstillMs : CLOSING_MS;
+    wheel.arm(this, this.#closingMs);
   }
 
   /** Closes at once. What the kernel has not taken is lost. The receiver hears nothing more. */
@@ -242,8 +250,8 @@ export class Connection extends Timed implements Reader, Sender {
 
   override expire(): void {
     if (!this.gone) return this.#run(callExpired, null);
-    if (this.progressed()) wheel.arm(this, CLOSING_MS);
-    else this.socket.destroy();
+    if (this.progressed()) wheel.arm(this, this.#closingMs);
+    else breakOff(this.socket);
   }
 
   /** Runs one call of the receiver from outside a delivery: exceptions end here and what it gathered is sent. */

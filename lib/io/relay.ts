@@ -103,5 +103,7 @@ class Half implements Receiver {
     this.#from.reset();
     this.#to.reset();
     this.#tunnel.over(error instanceof Error ? error : new Error(String(error)));
+    // Both ends are closed; what happened is still to be told.
+    throw error;
   }
 }

@@ -4,11 +4,13 @@
 import { stat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { setImmediate as immediate } from 'node:timers/promises';
 import { type Address, AddressBlocks, formatAddress, parseBlocks } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
+import type { DownstreamConnection } from '../http/h1/downstream.ts';
 import type { HttpListener } from '../http/listener.ts';
 import { Connection, NOBODY } from '../io/connection.ts';
-import { acceptFrom, descriptorOf, type ReadingSocket } from '../io/receive.ts';
+import { acceptFrom, breakOff, descriptorOf, type ReadingSocket } from '../io/receive.ts';
 import { scarceFrom } from './descriptors.ts';
 import { type Dispatcher, Session } from './dispatch.ts';
 import type { ListenerPlan } from './snapshot.ts';
@@ -17,6 +19,9 @@ import type { ListenerPlan } from './snapshot.ts';
 const BACKLOG = 4096;
 /** Idle connections that are closed when descriptors have run out. */
 const SHED = 64;
+
+/** Turns of the loop in which connections are still accepted once draining has begun. */
+const LAST_TURNS = 50;
 
 const BUSY = Buffer.from(
   'HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 40\r\n' +
@@ -87,15 +92,30 @@ export class Listener implements Dispatcher {
     for (const server of this.#servers.splice(0)) server.close();
   }
 
-  /** Accepts nothing more, closes what is idle, and lets the rest finish. Resolves when nothing is open. */
-  drain(): Promise<void> {
-    this.stop();
+  /**
+   * Accepts what the kernel has accepted already and nothing more, closes what is idle, and lets the rest finish.
+   * Resolves when nothing is open.
+   */
+  async drain(): Promise<void> {
     this.http.draining = true;
+    await this.#acceptLast();
+    this.stop();
     for (const session of this.#sessions) session.http?.drain();
-    if (this.#sessions.size === 0) return Promise.resolve();
+    if (this.#sessions.size === 0) return;
     return new Promise((resolve) => {
       this.#emptied = resolve;
     });
+  }
+
+  /** Closing a listening socket resets what waits in its queue: turns of the loop go by until one brings nothing. */
+  async #acceptLast(): Promise<void> {
+    for (let turn = 0; turn < LAST_TURNS; turn++) {
+      const before = this.stats.accepted;
+      // The first brings us to the end of this turn, the second through the next one's accepting.
+      await immediate();
+      await immediate();
+      if (this.stats.accepted === before) return;
+    }
   }
 
   /** Breaks off what is open; answers how many that were. */
@@ -105,21 +125,23 @@ export class Listener implements Dispatcher {
       // Whoever serves it is told, so that nothing is left open upstream.
       connection.abort(CUT);
       // One that is closing already has nobody to tell, but may wait for its client for long.
-      connection.socket.destroy();
+      breakOff(connection.socket);
     }
     return cut;
   }
 
-  /** Closes some connections that wait for a request, the oldest first. */
+  /** Closes some connections that wait for a request, the oldest first; those that never sent one only for want of others. */
   shedIdle(): void {
-    let left = SHED;
-    for (const session of this.#sessions) {
-      if (left === 0) return;
-      if (session.http?.idle) {
-        session.http.drain();
-        left--;
-      }
+    if (this.#shedSome((http) => http.drain()) === 0) this.#shedSome((http) => http.shed());
+  }
+
+  #shedSome(close: (http: DownstreamConnection) => boolean): number {
+    let closed = 0;
+    for (const { http } of this.#sessions) {
+      if (closed === SHED) break;
+      if (http !== null && close(http)) closed++;
     }
+    return closed;
   }
 
   #accept(socket: ReadingSocket, local: boolean): void {
@@ -151,7 +173,8 @@ export class Listener implements Dispatcher {
       limit: this.plan.options.limits.connections,
     });
     socket.on('error', () => {});
-    if (this.plan.options.protocol === 'tcp') socket.destroy();
+    // Whoever comes to an `auto` listener may speak anything.
+    if (this.plan.options.protocol !== 'http') socket.destroy();
     else socket.end(BUSY, () => socket.destroy());
   }
 

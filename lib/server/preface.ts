@@ -70,8 +70,10 @@ export class Preface implements Receiver {
     else this.#reader.expired(bytes);
   }
 
-  crashed(): void {
+  crashed(error: unknown): void {
     this.#connection.reset();
+    // Closed; what happened is still to be told.
+    throw error;
   }
 
   #keep(start: number, end: number): void {

@@ -10,8 +10,8 @@ import type { Cluster } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import { type ProxyEnd, writeProxyHeaderV1, writeProxyHeaderV2 } from '../wire/proxy-protocol.ts';
 
-/** Endpoints tried for one connection. */
-const DIALS = 3;
+/** Endpoints tried for one connection, each once. */
+const DIALS = 10;
 
 /** What is passed on besides the bytes. */
 export interface Passage {
@@ -29,7 +29,7 @@ export interface Passage {
  * A client that no endpoint can be reached for sees a reset.
  */
 export function pass(downstream: Connection, first: Uint8Array | null, passage: Passage): void {
-  new Passing(downstream, first, passage).dial(null);
+  new Passing(downstream, first, passage).dial();
 }
 
 /** A connection on its way to becoming a tunnel: the receiver of both sides until then. */
@@ -39,6 +39,7 @@ class Passing implements Receiver {
   readonly #passage: Passage;
   #upstream: Connection | null = null;
   #endpoint: Endpoint | null = null;
+  readonly #tried: Endpoint[] = [];
   #dials = 0;
 
   constructor(downstream: Connection, first: Uint8Array | null, passage: Passage) {
@@ -50,10 +51,10 @@ class Passing implements Receiver {
     downstream.pause();
   }
 
-  /** Tries the next endpoint; `avoid` has just failed. */
-  dial(avoid: Endpoint | null): void {
+  /** Tries the next endpoint. */
+  dial(): void {
     const { cluster } = this.#passage;
-    const endpoint = cluster.pick(avoid);
+    const endpoint = cluster.pick(this.#tried);
     if (endpoint === null) return this.#refuse(null, proxyError('no_endpoint'));
     this.#dials++;
     this.#endpoint = endpoint;
@@ -115,9 +116,10 @@ class Passing implements Receiver {
   #failed(error: ProxyError): void {
     const endpoint = this.#leave();
     if (endpoint !== null) endpoint.stats.connectFailures++;
-    if (this.#dials < DIALS && this.#passage.cluster.endpoints.length > 1) {
+    if (endpoint !== null && this.#dials < Math.min(DIALS, this.#passage.cluster.endpoints.length)) {
       this.#tell('endpoint not reached, trying another', endpoint, error);
-      return this.dial(endpoint);
+      this.#tried.push(endpoint);
+      return this.dial();
     }
     this.#refuse(endpoint, error);
   }

@@ -27,14 +27,17 @@ export class Cluster {
     this.#picker = createPicker(options.balance, this.endpoints);
   }
 
-  /** An endpoint for a tunnel or a connection, other than `avoid` if possible. Null without endpoints. */
-  pick(avoid: Endpoint | null): Endpoint | null {
-    return this.#picker.pick(avoid);
+  /** An endpoint for a tunnel or a connection, none of `tried` if there is another. Null without endpoints. */
+  pick(tried: readonly Endpoint[]): Endpoint | null {
+    const chosen = this.#picker.pick(tried.length === 0 ? null : tried[tried.length - 1]!);
+    if (tried.length < 2 || chosen === null || !tried.includes(chosen)) return chosen;
+    for (const endpoint of this.endpoints) if (!tried.includes(endpoint)) return endpoint;
+    return chosen;
   }
 
   /** As `pick`, but only with room in its pool: null when every endpoint is full, and then waiting is the way. */
-  pickAvailable(avoid: Endpoint | null): Endpoint | null {
-    const chosen = this.#picker.pick(avoid);
+  pickAvailable(tried: readonly Endpoint[]): Endpoint | null {
+    const chosen = this.pick(tried);
     if (chosen === null || chosen.pool.available) return chosen;
     for (const endpoint of this.endpoints) if (endpoint.pool.available) return endpoint;
     return null;

@@ -115,10 +115,10 @@ test('an endpoint with room is found although it is not its turn, and none when 
   const [a, b, c] = full.endpoints;
   a!.pool.opened();
   c!.pool.opened();
-  for (let turn = 0; turn < 3; turn++) assert.equal(full.pickAvailable(null), b);
+  for (let turn = 0; turn < 3; turn++) assert.equal(full.pickAvailable([]), b);
   b!.pool.opened();
-  assert.equal(full.pickAvailable(null), null);
-  assert.ok(full.pick(null) !== null, 'tunnels do not wait for the pool');
+  assert.equal(full.pickAvailable([]), null);
+  assert.ok(full.pick([]) !== null, 'tunnels do not wait for the pool');
 });
 
 test('who waits is woken in order, when there is room and not before', () => {

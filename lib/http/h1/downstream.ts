@@ -118,6 +118,8 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   #replyHeld = false;
   #requestHeld = false;
   #headTimed = false;
+  /** The client waits for 100 (Continue), or for a final reply instead. */
+  #awaitsContinue = false;
 
   constructor(connection: Connection, client: Client, listener: HttpListener) {
     this.connection = connection;
@@ -132,10 +134,17 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     return this.#phase === Phase.HEAD && (this.#parser === null || !this.#parser.begun);
   }
 
-  /** Closes if nothing is under way; otherwise the next reply says that it is the last. */
-  drain(): void {
+  /** Closes if nothing is under way, and answers whether it did; otherwise the next reply says that it is the last. */
+  drain(): boolean {
     // A connection that has just been made has its first request on the way.
-    if (this.idle && this.#served && this.#early === null && !this.connection.blocked) this.#linger();
+    return this.#served && this.shed();
+  }
+
+  /** As `drain`, but also when no request has come yet. */
+  shed(): boolean {
+    if (this.connection.gone || !this.idle || this.#early !== null || this.connection.blocked) return false;
+    this.#linger();
+    return true;
   }
 
   // What the connection tells.
@@ -162,7 +171,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   }
 
   drained(): void {
-    if (this.#phase === Phase.LINGER) return;
+    if (this.#phase === Phase.LINGER) return this.connection.expireIn(LINGER_MS);
     if (this.#replyOver) return this.#advance();
     if (this.#replyHeld) {
       this.#replyHeld = false;
@@ -180,11 +189,11 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
 
   expired(): void {
     const { connection } = this;
-    if (this.#phase === Phase.LINGER) return this.#leave(false);
     if (connection.blocked) {
       if (connection.progressed()) return this.#expect();
       return this.#abandon(proxyError('client_slow'));
     }
+    if (this.#phase === Phase.LINGER) return this.#leave(false);
     if (this.#phase === Phase.BODY) return this.abort(proxyError('body_timeout'));
     if (this.#phase === Phase.HEAD && this.#parser?.begun) return this.abort(proxyError('head_timeout'));
     if (this.#phase === Phase.HEAD) this.#linger();
@@ -194,6 +203,9 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.#listener.log.error('exchange failed', { client: this.client.address, request: this.id(), error: stack });
     this.#parsing = false;
+    // What else had arrived is lost, so the next request cannot be found.
+    this.#dispose();
+    this.#keepsAlive = false;
     this.abort(proxyError('internal'));
   }
 
@@ -250,6 +262,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     this.#move(last ? Phase.REPLY : Phase.BODY);
     this.#listener.stats.exchanges++;
     this.#served = true;
+    this.#awaitsContinue = head.expectsContinue && head.minor === 1;
     this.connection.expireIn(0);
     this.route = head.maxForwards === 0 ? LAST_HOP : (this.#listener.routes.find(query) ?? NO_ROUTE);
     const sink = this.route.action.begin(this);
@@ -325,9 +338,14 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   onBody(start: number, end: number): void {
     const { bodyBytes } = this.#listener.limits;
     this.#bodyBytes += end - start;
-    // What comes after the reply is read only so that the connection can be kept, and that is worth so much.
-    if (this.#replyOver) this.#lingeredBytes += end - start;
-    if (this.#lingeredBytes > LINGER_BYTES || (bodyBytes > 0 && this.#bodyBytes > bodyBytes)) {
+    this.#awaitsContinue = false;
+    if (this.#replyOver) {
+      // What comes after the reply is read only so that the connection can be kept, and that is worth so much.
+      this.#lingeredBytes += end - start;
+      if (this.#lingeredBytes > LINGER_BYTES) this.#linger();
+      return;
+    }
+    if (bodyBytes > 0 && this.#bodyBytes > bodyBytes) {
       this.#parser!.fault = proxyError('body_too_large');
       return;
     }
@@ -385,6 +403,10 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     const interim = status < 200 && status !== 101;
     // RFC 9110 15.2: interim replies are not sent to HTTP/1.0 clients.
     if (interim && this.minor === 0) return true;
+    if (this.#awaitsContinue) {
+      this.#awaitsContinue = false;
+      this.#expect();
+    }
     framing.sized = reply.contentLength >= 0 && status >= 200 && status !== 204;
     framing.chunked = !last && reply.contentLength < 0 && this.minor === 1 && status >= 200;
     framing.connection = status === 101 ? 'upgrade' : 'none';
@@ -494,6 +516,8 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     this.#replyHeld = false;
     this.#requestHeld = false;
     this.#headTimed = false;
+    this.#awaitsContinue = false;
+    this.#lingeredBytes = 0;
     this.connection.expireIn(this.#listener.timeouts.idleMs);
   }
 
@@ -514,7 +538,9 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
 
   /** Sets the limit for what is awaited from the client: that it reads, or that its body goes on. */
   #expect(): void {
-    if (this.connection.blocked || this.#phase === Phase.BODY) this.connection.expireIn(this.#listener.timeouts.bodyMs);
+    // Who was told to wait, by us or by the protocol, is not late.
+    const awaited = this.#phase === Phase.BODY && !this.#requestHeld && !this.#awaitsContinue;
+    if (this.connection.blocked || awaited) this.connection.expireIn(this.#listener.timeouts.bodyMs);
   }
 
   /** The last reply is on its way: close our side, and give the client time to read it (RFC 9112 9.6). */
@@ -524,6 +550,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     const clean = this.#replyBegun ? this.#phase === Phase.REPLY && this.#replyOver && !this.#keepsAlive : this.idle;
     const unread = this.#early !== null;
     this.#move(Phase.LINGER);
+    this.#lingeredBytes = 0;
     this.#dispose();
     this.#drop(proxyError('client_gone'));
     this.#early = null;
@@ -531,7 +558,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     // Closing with unread bytes would make the kernel reset the connection and the client lose its reply.
     if (connection.finished || (clean && !unread)) return this.#leave(false);
     connection.finish();
-    connection.expireIn(LINGER_MS);
+    connection.expireIn(connection.blocked ? this.#listener.timeouts.bodyMs : LINGER_MS);
     connection.resume();
   }
 
@@ -540,13 +567,13 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     this.#dispose();
     this.#drop(error);
     // A reply that stops half-way must not look whole.
-    if (this.#replyBegun && !this.#replyOver) this.connection.reset();
+    if (this.connection.blocked || (this.#replyBegun && !this.#replyOver)) this.connection.reset();
     else this.connection.destroy();
   }
 
   #leave(hard: boolean): void {
     if (hard) this.connection.reset();
-    else this.connection.close();
+    else this.connection.close(this.#listener.timeouts.bodyMs);
   }
 
   /** Tells the sink that the request will not be completed. */

@@ -64,6 +64,8 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
   #switching = false;
   #interim = false;
   #interims = 0;
+  /** How often something had been handed to the kernel when the exchange began. */
+  #pushes = 0;
 
   /** Begins to connect for `user`, who is told by `connected` or `failed`. */
   constructor(cluster: Cluster, endpoint: Endpoint, user: UpstreamUser) {
@@ -84,6 +86,12 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
     this.requestComplete = false;
     this.#switching = false;
     this.#interims = 0;
+    this.#pushes = this.connection.pushes;
+  }
+
+  /** Whether the kernel refused the request as a whole when it was to be sent: then nobody has seen any of it. */
+  refusedRequest(error: ProxyError): boolean {
+    return error.detail === 'EPIPE' && this.connection.pushes === this.#pushes + 1;
   }
 
   /** Gives the exchange up; the connection is closed and `user` hears nothing more. */
