@@ -57,15 +57,6 @@ export function createLog(setup: LogSetup): Log {
   };
 }
 
-/** A log that writes nothing. */
-export const silentLog: Log = {
-  debug: disabledLevel,
-  info: disabledLevel,
-  warn: disabledLevel,
-  error: disabledLevel,
-  limited: () => silentLog,
-};
-
 /**
  * Text with everything that could forge a line or drive a terminal written as escapes: C0 and C1 controls, DEL, line and
  * paragraph separators, the marks that reorder text, and lone surrogates.

@@ -5,7 +5,7 @@ import type { Connection } from '../io/connection.ts';
 import type { RouteQuery } from '../route/match.ts';
 import type { Rewrite } from '../route/rewrite.ts';
 import type { RequestHead, ResponseHead } from '../wire/http1/head.ts';
-import type { Authority, Target } from '../wire/uri.ts';
+import type { Target } from '../wire/uri.ts';
 import type { Client } from './client.ts';
 import type { Sink, Source } from './sink.ts';
 
@@ -38,8 +38,7 @@ export interface Exchange {
   /** The request as read. Borrowed: valid until the sink's `head` has returned. */
   readonly requestHead: RequestHead;
   readonly target: Target;
-  readonly authority: Authority;
-  /** Where the parts of `target` and `authority` stand: the shared memory. Borrowed like the head. */
+  /** Where the parts of `target` stand: the shared memory. Borrowed like the head. */
   readonly bytes: Buffer;
   /** Host and path as routes see them; the path may be a normalised copy. Borrowed like the head. */
   readonly query: RouteQuery;

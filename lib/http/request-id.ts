@@ -2,8 +2,6 @@
 
 import { memory } from '../wire/http1/llhttp.ts';
 
-/** Bytes an id takes. */
-export const REQUEST_ID_BYTES = 32;
 /** What is remembered of an id that a trusted proxy sent; it is passed on whole. */
 export const KEPT_ID_BYTES = 128;
 

@@ -47,16 +47,6 @@ export function gathered(to: number): void {
   position = to;
 }
 
-/** Whether this sender has bytes that are not handed over yet. */
-export function gathering(sender: Sender): boolean {
-  return owner === sender && position !== start;
-}
-
-/** Where the bytes lie that this sender has gathered and not sent; for keeping a copy. */
-export function gatheredStart(): number {
-  return start;
-}
-
 /** Hands what is gathered to the kernel. Every event of a connection ends with this. */
 export function flush(): void {
   const sender = owner;

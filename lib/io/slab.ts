@@ -60,12 +60,6 @@ export function slabStart(slab: number): number {
   return first + slab * SLAB_BYTES;
 }
 
-/** Which slab the byte at this offset of the shared memory lies in, -1 when in none. */
-export function slabAt(offset: number): number {
-  const slab = Math.floor((offset - first) / SLAB_BYTES);
-  return slab >= 0 && slab < SLAB_COUNT ? slab : -1;
-}
-
 /** The slab as a buffer for a socket to read into; the same object each time. */
 export function slabView(slab: number): Buffer {
   return (views[slab] ??= memory.subarray(slabStart(slab), slabStart(slab) + SLAB_BYTES));

@@ -14,7 +14,7 @@ import { type ProxyEnd, writeProxyHeaderV1, writeProxyHeaderV2 } from '../wire/p
 const DIALS = 10;
 
 /** What is passed on besides the bytes. */
-export interface Passage {
+export interface PassOptions {
   readonly cluster: Cluster;
   /** Silence in both directions after which a tunnel ends; 0 sets no limit. */
   readonly idleMs: number;
@@ -28,24 +28,24 @@ export interface Passage {
  * Passes a connection on to the cluster; owns it from here. `first` are bytes that the client has sent already.
  * A client that no endpoint can be reached for sees a reset.
  */
-export function pass(downstream: Connection, first: Uint8Array | null, passage: Passage): void {
-  new Passing(downstream, first, passage).dial();
+export function pass(downstream: Connection, first: Uint8Array | null, options: PassOptions): void {
+  new Passing(downstream, first, options).dial();
 }
 
 /** A connection on its way to becoming a tunnel: the receiver of both sides until then. */
 class Passing implements Receiver {
   readonly #downstream: Connection;
   readonly #first: Uint8Array | null;
-  readonly #passage: Passage;
+  readonly #options: PassOptions;
   #upstream: Connection | null = null;
   #endpoint: Endpoint | null = null;
   readonly #tried: Endpoint[] = [];
   #dials = 0;
 
-  constructor(downstream: Connection, first: Uint8Array | null, passage: Passage) {
+  constructor(downstream: Connection, first: Uint8Array | null, options: PassOptions) {
     this.#downstream = downstream;
     this.#first = first;
-    this.#passage = passage;
+    this.#options = options;
     downstream.receiver = new Waiting(downstream, this);
     downstream.expireIn(0);
     downstream.pause();
@@ -53,7 +53,7 @@ class Passing implements Receiver {
 
   /** Tries the next endpoint. */
   dial(): void {
-    const { cluster } = this.#passage;
+    const { cluster } = this.#options;
     const endpoint = cluster.pick(this.#tried);
     if (endpoint === null) return this.#refuse(null, proxyError('no_endpoint'));
     this.#dials++;
@@ -75,7 +75,7 @@ class Passing implements Receiver {
     const downstream = this.#downstream;
     const upstream = this.#upstream!;
     const endpoint = this.#endpoint!;
-    const { cluster, idleMs, source, destination } = this.#passage;
+    const { cluster, idleMs, source, destination } = this.#options;
     upstream.expireIn(0);
     const { proxyProtocol } = cluster.options;
     if (proxyProtocol !== 'off') {
@@ -116,7 +116,7 @@ class Passing implements Receiver {
   #failed(error: ProxyError): void {
     const endpoint = this.#leave();
     if (endpoint !== null) endpoint.stats.connectFailures++;
-    if (endpoint !== null && this.#dials < Math.min(DIALS, this.#passage.cluster.endpoints.length)) {
+    if (endpoint !== null && this.#dials < Math.min(DIALS, this.#options.cluster.endpoints.length)) {
       this.#tell('endpoint not reached, trying another', endpoint, error);
       this.#tried.push(endpoint);
       return this.dial();
@@ -138,7 +138,7 @@ class Passing implements Receiver {
   }
 
   #tell(message: string, endpoint: Endpoint | null, error: ProxyError): void {
-    const { cluster, log } = this.#passage;
+    const { cluster, log } = this.#options;
     log.limited(`tcp ${error.code}`, 1000).warn(message, {
       cluster: cluster.name,
       endpoint: endpoint?.name,

@@ -42,6 +42,6 @@ export interface ClusterTimeouts {
   readonly connectMs: number;
   /** From the end of the request to the head of the response. */
   readonly responseMs: number;
-  /** Without progress of a body or a tunnel. */
+  /** Without progress of a body. */
   readonly idleMs: number;
 }

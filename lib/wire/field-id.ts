@@ -1,5 +1,5 @@
 // The fields that a proxy itself must understand, told apart without making a string.
-// What is done with them is decided in http/headers.
+// What is done with them is decided in http/request-writer and http/reply-writer.
 
 /** Ids of well-known fields. Anything not listed is `OTHER` and passes through. */
 export const FieldId = {

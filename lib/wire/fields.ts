@@ -1,5 +1,5 @@
 // A header block as offsets into bytes: names and values are never made into strings unless somebody asks.
-// Who fills the table (the parser) and who edits it (http/headers) know the bytes; this file only points.
+// Who fills the table (the parser) and who edits it (http/request-writer, http/reply-writer) know the bytes; this file only points.
 
 import { FieldId } from './field-id.ts';
 

@@ -236,7 +236,7 @@ test('a fault of ours in a tunnel resets both sides and is told', async (t) => {
   const { tunnel, client, origin } = await standing(t);
   // What is thrown on reaches whoever logs it (see Connection).
   assert.throws(() => tunnel.upstream.receiver.crashed(new Error('ours')), /ours/);
-  assert.throws(() => tunnel.downstream.receiver.crashed('again'), /again/);
+  tunnel.downstream.receiver.crashed('again');
   await Promise.all([client, origin].map((peer) => peer.until(() => peer.closed, 'the reset')));
   assert.equal((await tunnel.ended)?.message, 'ours');
 });

@@ -6,7 +6,7 @@ import { createLog } from '../../lib/base/log.ts';
 import type { Connection } from '../../lib/io/connection.ts';
 import { flush, GATHER_BYTES } from '../../lib/io/send.ts';
 import { releaseSlab, slabsInUse, takeSlab } from '../../lib/io/slab.ts';
-import { type Passage, pass } from '../../lib/tcp/proxy.ts';
+import { type PassOptions, pass } from '../../lib/tcp/proxy.ts';
 import { Cluster } from '../../lib/upstream/cluster.ts';
 import { startOrigin } from '../support/origin.ts';
 import { Peer } from '../support/peer.ts';
@@ -17,7 +17,7 @@ const start = slabsInUse();
 interface Stage {
   readonly downstream: Connection;
   readonly client: Peer;
-  readonly passage: Passage;
+  readonly passage: PassOptions;
   readonly log: Record<string, unknown>[];
 }
 
@@ -32,7 +32,7 @@ async function stage(t: TestContext, ports: readonly number[]): Promise<Stage> {
     pool: { idle: 0, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1 },
     timeouts: { connectMs: 60_000, responseMs: 0, idleMs: 0 },
   });
-  const passage: Passage = {
+  const passage: PassOptions = {
     cluster,
     idleMs: 0,
     source: null,
@@ -63,7 +63,7 @@ test('a cluster without endpoints resets the client', async (t) => {
 test('a fault of ours while a tunnel is made resets both sides and is logged with its stack', async (t) => {
   const origin = await startOrigin(t);
   const { downstream, client, passage, log } = await stage(t, [origin.port]);
-  const broken: Passage = {
+  const broken: PassOptions = {
     ...passage,
     get source(): never {
       throw new Error('ours');

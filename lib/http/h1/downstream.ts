@@ -5,10 +5,8 @@ import { type ProxyError, proxyError } from '../../base/errors.ts';
 import type { Connection, Receiver } from '../../io/connection.ts';
 import { relay } from '../../io/relay.ts';
 import { GATHER_BYTES } from '../../io/send.ts';
-import { RouteQuery } from '../../route/match.ts';
-import { FieldId } from '../../wire/field-id.ts';
-import { Fields } from '../../wire/fields.ts';
-import { RequestHead, type ResponseHead } from '../../wire/http1/head.ts';
+import type { Fields } from '../../wire/fields.ts';
+import type { RequestHead, ResponseHead } from '../../wire/http1/head.ts';
 import { memory, REQUEST } from '../../wire/http1/llhttp.ts';
 import { Method } from '../../wire/http1/method.ts';
 import {
@@ -19,15 +17,6 @@ import {
   releaseParser,
   Verdict,
 } from '../../wire/http1/parser.ts';
-import {
-  Authority,
-  normalisePath,
-  pathIsPlain,
-  readAuthority,
-  readTarget,
-  Target,
-  TargetForm,
-} from '../../wire/uri.ts';
 import { failing } from '../action.ts';
 import type { Client } from '../client.ts';
 import type { Exchange, ReplySink, RouteTarget } from '../exchange.ts';
@@ -37,6 +26,7 @@ import { putReplyHead, type ReplyFraming, replyHeadRoom } from '../reply-writer.
 import { KEPT_ID_BYTES, RequestId } from '../request-id.ts';
 import type { Sink, Source } from '../sink.ts';
 import { sendChunk, sendLastChunk } from './chunks.ts';
+import { asksForUpgrade, head, incomingId, query, readIncoming, target } from './incoming.ts';
 
 /** How long a client gets to take the last reply and close, and how much more of its request is read meanwhile. */
 const LINGER_MS = 2000;
@@ -62,14 +52,8 @@ const EDGES = [
   0,
 ];
 
-// Heads are borrowed and read one at a time, so these serve all connections.
-const head = new RequestHead();
-const target = new Target();
-const authority = new Authority();
-const query = new RouteQuery(new Fields(memory, 1));
+// Written anew for each reply head.
 const framing = { chunked: false, sized: false, connection: 'none' as ReplyFraming['connection'] };
-
-const SLASH = Buffer.from('/');
 
 /** RFC 9110 7.6.2: with Max-Forwards at 0 we are the final recipient, and have nothing to show. */
 const LAST_HOP: RouteTarget = { action: failing(proxyError('last_hop')), rewrite: null };
@@ -82,7 +66,6 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   readonly client: Client;
   readonly requestHead = head;
   readonly target = target;
-  readonly authority = authority;
   readonly bytes = memory;
   readonly request: Source = this;
   readonly reply: ReplySink = this;
@@ -253,7 +236,11 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   }
 
   onHead(parser: Parser): number {
-    const refusal = this.#read(parser);
+    this.#bodyBytes = 0;
+    const refusal = readIncoming(parser, this.#listener.limits.bodyBytes);
+    this.method = head.method;
+    this.minor = head.minor;
+    this.#keepsAlive = head.minor === 1 ? !head.close : head.keepAlive;
     if (refusal !== null) {
       parser.fault = refusal;
       return Verdict.REFUSE;
@@ -263,6 +250,8 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     this.#listener.stats.exchanges++;
     this.#served = true;
     this.#awaitsContinue = head.expectsContinue && head.minor === 1;
+    this.upgrading = asksForUpgrade();
+    if (this.client.keepsId) this.#keptId = incomingId(KEPT_ID_BYTES);
     this.connection.expireIn(0);
     this.route = head.maxForwards === 0 ? LAST_HOP : (this.#listener.routes.find(query) ?? NO_ROUTE);
     const sink = this.route.action.begin(this);
@@ -270,69 +259,6 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     this.#sink = sink;
     if (!sink.head(head, last)) this.pause();
     return Verdict.GO_ON;
-  }
-
-  /** Reads a request's head and prepares the exchange. Answers why it is refused, or null. */
-  #read(parser: Parser): ProxyError | null {
-    this.#bodyBytes = 0;
-    const fault = head.read(parser);
-    if (fault !== null) return fault;
-    this.method = head.method;
-    this.minor = head.minor;
-    this.#keepsAlive = head.minor === 1 ? !head.close : head.keepAlive;
-    if (head.method === Method.CONNECT) return proxyError('connect_refused_here');
-    if (!readTarget(memory, head.targetStart, head.targetEnd, target)) return proxyError('bad_target');
-    const { form } = target;
-    if (form === TargetForm.AUTHORITY || (form === TargetForm.ASTERISK && head.method !== Method.OPTIONS)) {
-      return proxyError('bad_target', 'this form of target does not go with the method');
-    }
-    const { bodyBytes } = this.#listener.limits;
-    if (bodyBytes > 0 && head.contentLength > bodyBytes) return proxyError('body_too_large');
-    if (this.client.keepsId) this.#keptId = requestId(head.fields);
-    this.upgrading = head.upgrade && !head.offersH2c && head.minor === 1 && hasUpgrade(head.fields);
-    return this.#locate();
-  }
-
-  /** Host and path as routes see them. */
-  #locate(): ProxyError | null {
-    query.fields = head.fields;
-    query.method = head.method;
-    query.hostStart = query.hostEnd = 0;
-    const { fields } = head;
-    if (head.host >= 0) {
-      // Checked even where the target's authority wins: what is wrong must not reach anybody.
-      const start = fields.valueStart(head.host);
-      if (!readAuthority(memory, start, fields.valueEnd(head.host), authority)) return proxyError('bad_host');
-    }
-    if (
-      target.form === TargetForm.ABSOLUTE &&
-      !readAuthority(memory, target.authorityStart, target.authorityEnd, authority)
-    ) {
-      return proxyError('bad_target', 'authority');
-    }
-    if (head.host >= 0 || target.form === TargetForm.ABSOLUTE) {
-      const bracket = authority.bracketed ? 1 : 0;
-      query.hostStart = authority.hostStart - bracket;
-      query.hostEnd = authority.hostEnd + bracket;
-    }
-    query.pathBytes = memory;
-    query.pathStart = target.form === TargetForm.ASTERISK ? head.targetStart : target.pathStart;
-    query.pathEnd = target.form === TargetForm.ASTERISK ? head.targetEnd : target.pathEnd;
-    if (target.form === TargetForm.ASTERISK) return null;
-    if (query.pathEnd === query.pathStart) {
-      // RFC 9110 4.2.3: an empty path is the same as "/".
-      query.pathBytes = SLASH;
-      query.pathStart = 0;
-      query.pathEnd = SLASH.length;
-      return null;
-    }
-    if (pathIsPlain(memory, query.pathStart, query.pathEnd)) return null;
-    const path = normalisePath(memory.toString('latin1', query.pathStart, query.pathEnd));
-    if (path === null) return proxyError('bad_target', 'path');
-    query.pathBytes = Buffer.from(path, 'latin1');
-    query.pathStart = 0;
-    query.pathEnd = query.pathBytes.length;
-    return null;
   }
 
   onBody(start: number, end: number): void {
@@ -606,16 +532,4 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
 
 function replayEarly(downstream: DownstreamConnection): void {
   downstream.replay();
-}
-
-function requestId(fields: Fields): string {
-  for (let field = 0; field < fields.count; field++) {
-    if (fields.id(field) === FieldId.X_REQUEST_ID) return fields.value(field).slice(0, KEPT_ID_BYTES);
-  }
-  return '';
-}
-
-function hasUpgrade(fields: Fields): boolean {
-  for (let field = 0; field < fields.count; field++) if (fields.id(field) === FieldId.UPGRADE) return true;
-  return false;
 }

@@ -1,5 +1,5 @@
 // What the head of an HTTP/1 message means: framing, connection options and the faults that llhttp lets through.
-// Pure reading of a parsed head; which fields go on to the next hop is decided in http/headers.
+// Pure reading of a parsed head; which fields go on to the next hop is decided in http/request-writer and http/reply-writer.
 
 import { type ErrorCode, type ProxyError, proxyError } from '../../base/errors.ts';
 import { FieldId } from '../field-id.ts';

@@ -38,11 +38,9 @@ interface Exports {
 /** llhttp's result codes that mean something to us (llhttp.h, enum llhttp_errno). */
 export const Result = {
   OK: 0,
-  CLOSED_CONNECTION: 5,
   INVALID_METHOD: 6,
   INVALID_VERSION: 9,
   PAUSED: 21,
-  PAUSED_UPGRADE: 22,
   PAUSED_H2_UPGRADE: 23,
   USER: 24,
 } as const;

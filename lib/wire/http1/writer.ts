@@ -34,19 +34,6 @@ export function putRange(bytes: Uint8Array, start: number, end: number, at: numb
   return at + end - start;
 }
 
-/** Writes a whole number from 0 in decimal. */
-export function putNumber(value: number, at: number): number {
-  let digits = 1;
-  for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
-  let rest = value;
-  for (let i = at + digits - 1; i >= at; i--) {
-    const next = Math.floor(rest / 10);
-    memory[i] = 0x30 + (rest - next * 10);
-    rest = next;
-  }
-  return at + digits;
-}
-
 /** Bytes that a chunk's size line takes at most: 8 hexadecimal digits and CRLF. */
 export const CHUNK_LINE_BYTES = 10;
 

@@ -9,7 +9,6 @@ import {
   putChunkLine,
   putCrlf,
   putLiteral,
-  putNumber,
   putRange,
   putText,
 } from '../../../lib/wire/http1/writer.ts';
@@ -22,15 +21,6 @@ function wrote(put: (at: number) => number): string {
   assert.equal(memory[end], 0x2e, 'nothing behind what was written is touched');
   return memory.toString('latin1', room, end);
 }
-
-test('whole numbers are written in decimal', () => {
-  for (const value of [0, 1, 9, 10, 99, 100, 65_535, 2 ** 31, 2 ** 32, 2 ** 53 - 1]) {
-    assert.equal(
-      wrote((at) => putNumber(value, at)),
-      String(value),
-    );
-  }
-});
 
 test('chunk sizes are written in hexadecimal and fit their room', () => {
   for (const size of [1, 9, 10, 15, 16, 255, 4096, 0xabcdef, 2 ** 31, 2 ** 32 - 1]) {
