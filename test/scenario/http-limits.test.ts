@@ -1,9 +1,10 @@
 // Who is late, who is cut off and who is told what when both sides are slow or something of ours breaks.
 
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { answering, startOrigin } from '../support/origin.ts';
-import { connectPeer } from '../support/peer.ts';
+import { connectPeer, Peer } from '../support/peer.ts';
 import { httpTo, startProxy } from '../support/proxy.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -102,4 +103,21 @@ test('after an exception the connection ends with its 502, and others go on', as
   const other = await connectPeer(t, proxy.port('web'));
   other.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
   await other.receive('ok');
+});
+
+test('a drain answers those whom the kernel had accepted already', async (t) => {
+  const origin = await startOrigin(t, answering(OK));
+  const proxy = await startProxy(t, httpTo([origin.address]));
+  const port = proxy.port('web');
+  const clients = Array.from({ length: 50 }, () => {
+    const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+    t.after(() => socket.destroy());
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    return new Peer(socket);
+  });
+  // The handshakes are done when the calls return, and the loop has not turned: nobody was accepted by us.
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  const drained = proxy.server.drain(5000);
+  for (const client of clients) assert.match(await client.receiveAll(), /^HTTP\/1\.1 200 [\s\S]*Connection: close/);
+  assert.deepEqual(await drained, { cut: 0 });
 });
