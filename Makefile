@@ -16,11 +16,18 @@ BIOME := node_modules/@biomejs/cli-linux-x64/biome
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 CLINIC := .profile/clinic/node_modules/.bin/clinic
 
+# Debian packages: proxies beside us, and load generators.
+PEERS := nginx libnginx-mod-stream haproxy caddy varnish
+LOADERS := wrk nghttp2-client
+APT_INSTALL := $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
+
 # Options for the program that a target runs: make bench ARGS='http-small --rounds 3'
 ARGS ?=
 # Test files, all by default: make test TESTS='test/wire/uri.test.ts'
 TESTS ?=
-TOOL ?= doctor
+# What make profile runs, and what watches it.
+SCENARIO ?= http-small
+TOOLS ?=
 
 .PHONY: help
 help: ## this list
@@ -69,23 +76,20 @@ docs: install ## makes the generated reference pages anew
 
 .PHONY: bench
 bench: install ## Millrace beside nginx, HAProxy and Node proxies; ARGS='--help' tells more
-	@node native-bench/bench.ts $(ARGS)
+	@node lib/cli/main.ts bench $(ARGS)
 
 .PHONY: soak
 soak: install ## minutes of mixed load; fails when memory, descriptors or slabs grow
 	@node native-bench/soak.ts $(ARGS)
 
 .PHONY: micro
-micro: install ## single functions, timed by tinybench
-	@for file in native-bench/micro/*.ts; do echo "$$file"; node "$$file"; done
+micro: install ## single functions beside what others use, timed by tinybench; ARGS='--list'
+	@node native-bench/micro/run.ts $(ARGS)
 
 .PHONY: profile
-profile: install ## where the proxy's CPU time goes under load, into .profile/
-	@node native-bench/profile.ts $(ARGS)
-
-.PHONY: clinic
-clinic: install $(CLINIC) ## the same by clinic: TOOL=doctor, flame or heapprofiler
-	@NO_INSIGHT=1 node native-bench/profile.ts --clinic $(TOOL) $(ARGS)
+profile: install ## where the proxy's CPU time goes under load, into .profile/; SCENARIO=http-small TOOLS=cpu,doctor,flame
+	@[ -x $(CLINIC) ] || $(MAKE) --no-print-directory $(CLINIC) || echo 'without clinic: the profiler of the runtime alone'
+	@node native-bench/profile.ts $(SCENARIO) $(if $(TOOLS),--tools $(TOOLS)) $(ARGS)
 
 # Nearly 700 packages that nobody looks after any more: kept out of the lock file and of node_modules.
 $(CLINIC):
@@ -98,10 +102,8 @@ certs: install ## a certificate authority for tests and leaves; ARGS='FOLDER NAM
 
 .PHONY: test-tools
 test-tools: ## Debian packages of the programs that tests talk to
-	$(SUDO) apt-get update -qq
-	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx libnginx-mod-stream haproxy curl openssl
+	$(APT_INSTALL) $(PEERS) $(LOADERS) curl openssl chromium
 
 .PHONY: bench-tools
 bench-tools: ## Debian packages of the programs that the benchmark runs
-	$(SUDO) apt-get update -qq
-	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx libnginx-mod-stream haproxy wrk util-linux
+	$(APT_INSTALL) $(PEERS) $(LOADERS) util-linux

@@ -1,8 +1,11 @@
-// The command line of the harness: read, checked against the catalogue, and explained.
+// What a run was asked for: the values of the command line, checked against the catalogue. How the options are written and
+// explained stands with the command (lib/cli/bench.ts).
 
-import { parseArgs } from 'node:util';
+import { didYouMean } from '../lib/base/nearest.ts';
 import { PEERS, SCENARIOS } from './catalogue.ts';
-import type { Peer } from './peer.ts';
+import type { GeneratorName, Load } from './load/load.ts';
+import type { Peer } from './peers/peer.ts';
+import { targetText } from './report/wording.ts';
 import type { Plan } from './run.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -11,70 +14,86 @@ export interface Options {
   /** Peers asked for by name; null means those that each scenario names. */
   readonly peers: readonly Peer[] | null;
   readonly plan: Plan;
+  readonly workers: number;
+  readonly ratePerSecond: number | null;
+  readonly generator: GeneratorName | null;
+  /** Another revision of Millrace to measure beside this one; null for none. */
+  readonly against: string | null;
   /** Files to write; null for none. */
   readonly json: string | null;
+  readonly html: string | null;
   readonly markdown: string | null;
+  /** Writes docs/benchmarks.md, the table of the README and a file in results/. */
+  readonly publish: boolean;
   readonly list: boolean;
-  readonly help: boolean;
+  readonly trend: boolean;
 }
 
-export const USAGE = `node native-bench/bench.ts [SCENARIO...] [options]
+/** Arguments as the command line gives them: options by long name, switches with an empty value. */
+export interface Given {
+  readonly options: ReadonlyMap<string, string>;
+  readonly operands: readonly string[];
+}
 
-  --rounds N       rounds per scenario (5); all peers take turns within each
-  --seconds N      seconds of load per round and peer (3)
-  --peers A,B      these peers alone, in this order, where they speak the scenario's protocol
-  --quick          one round of two seconds: to see that all works, not to compare
-  --json FILE      every round and the summary, for programs
-  --markdown FILE  the tables as a page, such as docs/benchmarks.md
-  --list           scenarios, peers and targets, and what is installed
-  --help           this
-
-MILLRACE_MAIN names another main program to measure as millrace than lib/cli/main.ts.
-`;
-
-/** Reads arguments without the runtime and script. Returns a sentence that says what is wrong, or the options. */
-export function readOptions(args: readonly string[]): Options | string {
-  const parsed = parse(args);
-  if (typeof parsed === 'string') return parsed;
-  const { values, positionals } = parsed;
-
-  const scenarios = pick(positionals, SCENARIOS, 'scenario');
-  if (typeof scenarios === 'string') return scenarios;
-  const names = (values.peers ?? '').split(',').filter((name) => name !== '');
-  if (values.peers !== undefined && names.length === 0) return '--peers needs names, such as millrace,nginx';
-  const peers = pick(names, PEERS, 'peer');
-  if (typeof peers === 'string') return peers;
-
-  const rounds = wholeNumber(values.rounds ?? (values.quick ? '1' : '5'));
-  const seconds = wholeNumber(values.seconds ?? (values.quick ? '2' : '3'));
-  if (rounds === null) return '--rounds needs a whole number from 1 to 1000';
-  if (seconds === null) return '--seconds needs a whole number from 1 to 1000';
-  return {
-    scenarios: scenarios.length > 0 ? scenarios : SCENARIOS,
-    peers: values.peers === undefined ? null : peers,
-    plan: { rounds, seconds, warmUpSeconds: values.quick ? 1 : 2 },
-    json: values.json ?? null,
-    markdown: values.markdown ?? null,
-    list: values.list,
-    help: values.help,
+/** Reads what was given. Returns everything that is wrong with it, or the options. */
+export function readOptions({ options: given, operands }: Given): Options | { faults: string[] } {
+  const faults: string[] = [];
+  const number = (name: string, otherwise: number, most: number): number => {
+    const text = given.get(name);
+    if (text === undefined) return otherwise;
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= 1 && value <= most) return value;
+    faults.push(`--${name} needs a whole number from 1 to ${most}, not "${text}"`);
+    return otherwise;
   };
+  const quick = given.has('quick');
+  const scenarios = pick(operands, SCENARIOS, 'scenario', faults);
+  const peers = given.has('peers') ? pick(words(given.get('peers')), PEERS, 'peer', faults) : null;
+  const generator = given.get('generator') ?? null;
+  if (generator !== null && !isGenerator(generator)) {
+    faults.push(`--generator is one of ${GENERATORS.join(', ')}, not "${generator}"`);
+  }
+  const connections = number('connections', 0, MOST_CONNECTIONS);
+  const options = {
+    scenarios: (scenarios.length > 0 ? scenarios : SCENARIOS).map((one) => withConnections(one, connections)),
+    peers,
+    plan: {
+      rounds: number('rounds', quick ? 1 : 5, MOST),
+      seconds: number('seconds', quick ? 2 : 3, MOST),
+      warmUpSeconds: quick ? 1 : 2,
+    },
+    workers: number('workers', 1, MOST_WORKERS),
+    ratePerSecond: given.has('rate') ? number('rate', 1, MOST_RATE) : null,
+    generator: generator !== null && isGenerator(generator) ? generator : null,
+    against: given.get('against') ?? null,
+    json: given.get('json') ?? null,
+    html: given.get('html') ?? null,
+    markdown: given.get('markdown') ?? null,
+    publish: given.has('publish'),
+    list: given.has('list'),
+    trend: given.has('trend'),
+  };
+  return faults.length > 0 ? { faults } : options;
 }
 
-/** The peers that take part in a scenario. */
-export function peersFor(scenario: Scenario, chosen: readonly Peer[] | null): Peer[] {
+/** The peers that take part in a scenario, `others` (revisions of Millrace) behind Millrace itself. */
+export function peersFor(scenario: Scenario, chosen: readonly Peer[] | null, others: readonly Peer[]): Peer[] {
   const peers = chosen ?? PEERS.filter((peer) => scenario.peers.includes(peer.name));
-  const able = peers.filter((peer) => peer.protocols.includes(scenario.protocol));
+  const able = peers.filter((peer) => peer.setups.includes(scenario.setup));
   // Without a choice of the user's, the scenario's own order counts.
-  if (chosen !== null) return able;
-  return able.sort((a, b) => scenario.peers.indexOf(a.name) - scenario.peers.indexOf(b.name));
+  if (chosen === null) able.sort((a, b) => scenario.peers.indexOf(a.name) - scenario.peers.indexOf(b.name));
+  const [subject, ...rest] = able;
+  return subject === undefined ? [...others] : [subject, ...others, ...rest];
 }
 
 /** What --list prints. */
 export function describeCatalogue(): string {
   const lines = ['Scenarios'];
-  for (const { name, title, peers, targets } of SCENARIOS) {
-    lines.push(`  ${name}: ${title}`, `    peers: ${peers.join(', ')}`);
-    lines.push(`    at most: ${targets.map(({ peer, atMost }) => `${atMost} x ${peer}`).join(', ')}`);
+  for (const { name, title, peers, targets, unbuilt } of SCENARIOS) {
+    lines.push(`  ${name}: ${title}`);
+    if (unbuilt !== null) lines.push(`    left out: ${unbuilt}`);
+    lines.push(`    peers: ${peers.join(', ')}`);
+    for (const target of targets) lines.push(`    target: ${targetText(target)}`);
   }
   lines.push('Peers');
   for (const peer of PEERS) {
@@ -84,45 +103,39 @@ export function describeCatalogue(): string {
   return `${lines.join('\n')}\n`;
 }
 
-const LIMIT = 1000;
+const GENERATORS = ['wrk', 'h2load', 'own'] as const satisfies readonly GeneratorName[];
+const MOST = 1_000;
+const MOST_CONNECTIONS = 60_000;
+const MOST_WORKERS = 256;
+const MOST_RATE = 10_000_000;
 
-/** Typed by inference; the values are checked above. */
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        rounds: { type: 'string' },
-        seconds: { type: 'string' },
-        peers: { type: 'string' },
-        json: { type: 'string' },
-        markdown: { type: 'string' },
-        quick: { type: 'boolean', default: false },
-        list: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
+function isGenerator(name: string): name is GeneratorName {
+  return (GENERATORS as readonly string[]).includes(name);
+}
+
+function words(text: string | undefined): string[] {
+  return (text ?? '').split(',').filter((word) => word !== '');
 }
 
 function pick<Item extends { readonly name: string }>(
   names: readonly string[],
   items: readonly Item[],
   kind: string,
-): Item[] | string {
+  faults: string[],
+): Item[] {
   const picked: Item[] = [];
   for (const name of names) {
     const item = items.find((one) => one.name === name);
-    if (item === undefined) return `no ${kind} is named ${name}; there are ${items.map((one) => one.name).join(', ')}`;
-    picked.push(item);
+    const all = items.map((one) => one.name);
+    if (item === undefined) faults.push(`unknown ${kind} "${name}"${didYouMean(name, all)} (--list shows all)`);
+    else if (!picked.includes(item)) picked.push(item);
   }
   return picked;
 }
 
-function wholeNumber(text: string): number | null {
-  const number = Number(text);
-  return /^\d+$/.test(text) && number >= 1 && number <= LIMIT ? number : null;
+/** The same scenario with another number of connections; 0 for its own. */
+function withConnections(scenario: Scenario, connections: number): Scenario {
+  if (connections === 0) return scenario;
+  const load: Load = { ...scenario.load, connections };
+  return { ...scenario, load, title: `${scenario.title}; here ${connections} connections` };
 }

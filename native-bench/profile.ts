@@ -1,24 +1,28 @@
-// Where the proxy's CPU time goes: runs it under wrk before the benchmark's origin for a few seconds and keeps a V8
-// profile, or lets a clinic tool watch it. Figures to compare come from bench.ts, not from here: being watched costs.
+// Where the proxy's CPU time goes: runs it under a scenario's load before the benchmark's origin, once for each tool that
+// is to watch it: V8's own profiler, and clinic's doctor, flame and heapprofiler. Figures to compare come from
+// `millrace bench`, not from here: being watched costs.
 
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
+import { didYouMean } from '../lib/base/nearest.ts';
 import { SCENARIOS } from './catalogue.ts';
-import { runLoad } from './load.ts';
-import { allowedCores, type Cores, divideCores, findProgram } from './machine.ts';
+import { processTree } from './host/accounting.ts';
+import { allowedCores, type Cores, divideCores, findProgram } from './host/machine.ts';
+import { type Child, closeOnSignals, Scope } from './host/scope.ts';
+import { chooseGenerator, runLoad } from './load/run-load.ts';
 import { startOrigin } from './origin/origin.ts';
-import { accepting, freePort, lastWords } from './peer.ts';
 import { millrace } from './peers/millrace/peer.ts';
+import { accepting, freePort, lastWords } from './peers/peer.ts';
 import type { Scenario } from './scenario.ts';
-import { Scope } from './scope.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const CLINIC = join(ROOT, '.profile/clinic/node_modules/.bin/clinic');
-/** bubbleprof is left out: it never ends. */
-const CLINIC_TOOLS = ['doctor', 'flame', 'heapprofiler'];
+/** `cpu` is V8's profiler, the others are clinic's. Its bubbleprof is left out: it never ends. */
+const TOOLS = ['cpu', 'doctor', 'flame', 'heapprofiler'];
 const MOST_ROWS = 25;
-const USAGE = `profile.ts [SCENARIO] [--seconds N] [--clinic ${CLINIC_TOOLS.join('|')}]
+const MOST_SECONDS = 60;
+const USAGE = `profile.ts [SCENARIO] [--seconds N] [--tools ${TOOLS.join(',')}]
 scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}
 `;
 
@@ -26,94 +30,112 @@ process.exitCode = await main(process.argv.slice(2));
 
 /** Exit code: 0 profiled, 1 could not, 2 wrong usage. */
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    strict: false,
-    allowPositionals: true,
-    options: { seconds: { type: 'string' }, clinic: { type: 'string' } },
-  });
-  const scenario = SCENARIOS.find(({ name }) => name === (positionals[0] ?? 'http-small'));
-  const seconds = Number(values['seconds'] ?? 5);
-  const tool = values['clinic'];
-  const knowsTool = tool === undefined || CLINIC_TOOLS.includes(String(tool));
-  if (scenario === undefined || !Number.isInteger(seconds) || seconds < 1 || !knowsTool || values['help']) {
-    process.stderr.write(USAGE);
-    return values['help'] ? 0 : 2;
-  }
-  const wrk = findProgram('wrk');
-  if (wrk === null) {
-    process.stderr.write('the load generator wrk is not installed (make bench-tools)\n');
-    return 1;
+  const wish = readWish(args);
+  if (typeof wish === 'string') {
+    process.stderr.write(`${wish}\n\n${USAGE}`);
+    return 2;
   }
   const scope = new Scope({ taskset: findProgram('taskset'), setpriv: findProgram('setpriv') });
+  const removeHandlers = closeOnSignals(scope);
   try {
-    const cores = divideCores(allowedCores());
-    const port = await freePort();
-    const originPort = await startOrigin(scope, cores.origin);
-    const site = { folder: scope.folder(), protocol: scenario.protocol, port, originPort };
-    const folder = join(ROOT, '.profile', `${scenario.name}-${stamp(new Date())}`);
-    mkdirSync(folder, { recursive: true });
-    const run: Run = { scenario, wrk, seconds, cores, port, folder, program: millrace.prepare(site).args };
-    if (tool === undefined) await profileByNode(scope, run);
-    else await profileByClinic(scope, run, String(tool));
-    process.stdout.write(`written to ${relative('.', folder)}/\n`);
+    for (const tool of wish.tools) await profile(scope, wish, tool);
     return 0;
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     return 1;
   } finally {
     await scope.close();
+    removeHandlers();
   }
 }
 
-interface Run {
+interface Wish {
   readonly scenario: Scenario;
-  readonly wrk: string;
   readonly seconds: number;
-  readonly cores: Cores;
-  readonly port: number;
-  /** Where the results go. */
-  readonly folder: string;
-  /** The proxy's own arguments to Node. */
-  readonly program: readonly string[];
+  readonly tools: readonly string[];
 }
 
-async function profileByNode(scope: Scope, run: Run): Promise<void> {
-  const { cores, folder, port, seconds, wrk } = run;
+/** What was asked for, or a sentence that says what is wrong with it. */
+function readWish(args: readonly string[]): Wish | string {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    strict: false,
+    allowPositionals: true,
+    options: { seconds: { type: 'string' }, tools: { type: 'string' } },
+  });
+  const name = positionals[0] ?? 'http-small';
+  const scenario = SCENARIOS.find((one) => one.name === name);
+  const names = SCENARIOS.map((one) => one.name);
+  if (scenario === undefined) return `unknown scenario "${name}"${didYouMean(name, names)}`;
+  if (scenario.unbuilt !== null) return `${name}: ${scenario.unbuilt}`;
+  const seconds = Number(values['seconds'] ?? 5);
+  if (!Number.isInteger(seconds) || seconds < 1 || seconds > MOST_SECONDS) {
+    return `--seconds needs a whole number from 1 to ${MOST_SECONDS}`;
+  }
+  const asked = values['tools'];
+  const tools =
+    typeof asked === 'string' ? asked.split(',') : existsSync(CLINIC) ? ['cpu', 'doctor', 'flame'] : ['cpu'];
+  const stranger = tools.find((tool) => !TOOLS.includes(tool));
+  if (stranger !== undefined) return `unknown tool "${stranger}"${didYouMean(stranger, TOOLS)}`;
+  if (tools.some((tool) => tool !== 'cpu') && !existsSync(CLINIC))
+    return 'clinic is not installed: make profile does that';
+  return { scenario, seconds, tools };
+}
+
+async function profile(scope: Scope, { scenario, seconds }: Wish, tool: string): Promise<void> {
+  const cores = divideCores(allowedCores());
+  const kind = scenario.load.kind === 'websocket' ? 'websocket' : 'plain';
+  const { port: originPort } = await startOrigin(scope, { cores: cores.origin, kind });
+  const port = await freePort();
+  const site = { folder: scope.folder(), setup: scenario.setup, port, originPort, workers: 1 };
+  const folder = join(ROOT, '.profile', `${scenario.name}-${stamp(new Date())}-${tool}`);
+  mkdirSync(folder, { recursive: true });
+  const { args: program } = millrace.prepare(site);
+  const watched =
+    tool === 'cpu'
+      ? ['--cpu-prof', `--cpu-prof-dir=${folder}`, ...program]
+      : [CLINIC, tool, '--open=false', '--dest', folder, '--', process.execPath, ...program];
   const child = scope.start('millrace', {
     command: process.execPath,
-    args: ['--cpu-prof', `--cpu-prof-dir=${folder}`, ...run.program],
+    args: watched,
     cores: cores.proxy,
+    // Without a terminal clinic would otherwise ask whether it may report home, and do nothing.
+    env: { NO_INSIGHT: '1' },
   });
   if (!(await accepting(child, port))) throw new Error(`did not start: ${lastWords(child)}`);
-  const result = await runLoad(scope, run.scenario.load, { wrk, cores: cores.load, port, seconds });
-  // The profile is written when the proxy has drained.
-  await scope.stop(child);
-  process.stdout.write(`${Math.round(result.requests / result.seconds)} requests per second while watched\n`);
+  await load(scope, { scenario, seconds, port, cores });
+  endProxy(child, program);
+  await child.exited;
+  if (readdirSync(folder).length === 0) throw new Error(`${tool} wrote nothing: ${lastWords(child)}`);
+  if (tool === 'cpu') describeProfiles(folder);
+  process.stdout.write(`${tool}: written to ${relative('.', folder)}/\n`);
+}
+
+async function load(
+  scope: Scope,
+  { scenario, seconds, port, cores }: Pick<Wish, 'scenario' | 'seconds'> & { port: number; cores: Cores },
+): Promise<void> {
+  const installed = { wrk: findProgram('wrk'), h2load: findProgram('h2load') };
+  const generator = chooseGenerator(scenario.load, null, installed, null);
+  if (typeof generator !== 'string') throw new Error(generator.missing);
+  const run = { generator, cores: cores.load, port, seconds, ratePerSecond: null };
+  const { requests, seconds: took } = await runLoad(scope, scenario.load, run);
+  process.stdout.write(`${Math.round(requests / took)} requests per second while watched\n`);
+}
+
+/** Asks the proxy itself to drain and end, whatever program stands above it: that one then does its own part. */
+function endProxy(child: Child, program: readonly string[]): void {
+  const words = program.join('\0');
+  for (const pid of processTree(child.pid)) {
+    const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    if (line.includes(words) && !line.includes(CLINIC)) process.kill(pid, 'SIGTERM');
+  }
+}
+
+function describeProfiles(folder: string): void {
   for (const file of readdirSync(folder)) {
     const profile = JSON.parse(readFileSync(join(folder, file), 'utf8')) as Profile;
     process.stdout.write(describeProfile(profile));
-  }
-}
-
-/** clinic waits for the port, runs the load itself, ends the proxy and then works on what it has gathered. */
-async function profileByClinic(scope: Scope, run: Run, tool: string): Promise<void> {
-  const { load } = run.scenario;
-  const scripts = join(import.meta.dirname, 'wrk');
-  const wrk = `${run.wrk} -t 1 -c ${load.connections} -d ${run.seconds}s -s ${scripts}/${load.script}.lua http://127.0.0.1:${run.port}${load.path}`;
-  const child = scope.start('clinic', {
-    command: process.execPath,
-    args: [
-      ...[CLINIC, tool, '--open=false', '--dest', run.folder, '--on-port', wrk],
-      ...['--', process.execPath, ...run.program],
-    ],
-    cores: run.cores.proxy,
-    env: { NO_INSIGHT: '1', LUA_PATH: `${scripts}/?.lua` },
-  });
-  await child.exited;
-  process.stdout.write(child.stdout);
-  if (!readdirSync(run.folder).some((file) => file.endsWith('.html'))) {
-    throw new Error(`clinic ${tool} wrote nothing: ${lastWords(child)}`);
   }
 }
 

@@ -1,14 +1,17 @@
 // Walks through one scenario: origin and peers up, a look at each, warm-up, rounds in turn, everything down again. A
 // peer that cannot take part is left out with the reason; the others go on.
 
-import { type LoadRun, runLoad } from './load.ts';
-import type { Cores } from './machine.ts';
-import { measureRound, type Round } from './measure.ts';
+import { FIGURES } from './figures.ts';
+import { type Cores, describeCores } from './host/machine.ts';
+import { closeOnSignals, type Launcher, Scope } from './host/scope.ts';
+import type { GeneratorName, LoadRun } from './load/load.ts';
+import { chooseGenerator, runLoad } from './load/run-load.ts';
 import { startOrigin } from './origin/origin.ts';
-import { lastWords, type Peer, type RunningPeer, startPeer } from './peer.ts';
+import { lastWords, type Peer, type RunningPeer, startPeer } from './peers/peer.ts';
 import { probeHeaders, probeReply } from './probe.ts';
+import { measureRound } from './procedure/procedure.ts';
+import type { Round } from './round.ts';
 import type { Scenario } from './scenario.ts';
-import { closeOnSignals, type Launcher, Scope } from './scope.ts';
 
 /** How long and how often, in whole seconds. */
 export interface Plan {
@@ -17,15 +20,27 @@ export interface Plan {
   readonly warmUpSeconds: number;
 }
 
+/** Where a run tells how far it is. */
+export interface Listener {
+  /** A round begins. */
+  step(scenario: string, peer: string, round: number, rounds: number): void;
+  /** Something to be read, now or later. */
+  line(text: string): void;
+}
+
 /** What a run measures with. `pinned` is false on machines without taskset. */
 export interface Bench {
-  readonly wrk: string;
+  readonly installed: { readonly wrk: string | null; readonly h2load: string | null };
+  /** The generator that was asked for; null for the best that there is. */
+  readonly generator: GeneratorName | null;
   readonly launcher: Launcher;
   readonly cores: Cores;
   readonly pinned: boolean;
   readonly plan: Plan;
-  /** Told about each step, one line at a time. */
-  readonly progress: (line: string) => void;
+  readonly workers: number;
+  /** Requests a second of an open loop; null for closed loops, or for the scenario's own pace. */
+  readonly ratePerSecond: number | null;
+  readonly progress: Listener;
 }
 
 export interface ScenarioResult {
@@ -35,6 +50,8 @@ export interface ScenarioResult {
   readonly rounds: readonly Round[];
   /** Peers that were left out or fell out, with the reason. */
   readonly skipped: readonly Skip[];
+  /** What is particular to this run, a sentence each. */
+  readonly notes: readonly string[];
   /** Forwarding headers that a layer 7 peer does not add, by peer. */
   readonly unequal: ReadonlyMap<string, readonly string[]>;
 }
@@ -42,6 +59,8 @@ export interface ScenarioResult {
 export interface Skip {
   readonly peer: string;
   readonly reason: string;
+  /** It is there and went wrong, while others are merely not installed. */
+  readonly failed: boolean;
 }
 
 /** Runs one scenario with `peers`. Throws when the origin does not start; stops all that it started in any case. */
@@ -49,13 +68,12 @@ export async function runScenario(bench: Bench, scenario: Scenario, peers: reado
   const scope = new Scope(bench.launcher);
   const removeHandlers = closeOnSignals(scope);
   try {
-    const originPort = await startOrigin(scope, bench.cores.origin);
-    const originPerSecond = await measureOrigin(scope, bench, scenario, originPort);
-    const skipped: Skip[] = [];
-    const unequal = new Map<string, readonly string[]>();
-    const running = await startPeers(scope, bench, { scenario, peers, originPort, skipped, unequal });
-    const rounds = await takeTurns(scope, bench, { scenario, running, skipped });
-    return { scenario, originPerSecond, rounds, skipped, unequal };
+    const walk = await prepare(scope, bench, scenario);
+    const originPerSecond = await measureOrigin(walk);
+    const running = await startPeers(walk, peers);
+    const rounds = await takeTurns(walk, running);
+    const { skipped, notes, unequal } = walk;
+    return { scenario, originPerSecond, rounds, skipped, notes, unequal };
   } catch (error) {
     // A signal ends the load in its middle. The handler exits when all is stopped: no error is to be told meanwhile.
     if (scope.closed) await new Promise(() => {});
@@ -66,44 +84,76 @@ export async function runScenario(bench: Bench, scenario: Scenario, peers: reado
   }
 }
 
+/** What one scenario runs on, and what is found on the way. */
 interface Walk {
+  readonly scope: Scope;
+  readonly bench: Bench;
   readonly scenario: Scenario;
+  readonly cores: Cores;
+  readonly originPort: number;
+  readonly run: Omit<LoadRun, 'port'>;
   readonly skipped: Skip[];
+  readonly notes: string[];
+  readonly unequal: Map<string, readonly string[]>;
 }
 
-async function measureOrigin(scope: Scope, bench: Bench, scenario: Scenario, port: number): Promise<number | null> {
-  const seconds = Math.min(bench.plan.seconds, ORIGIN_SECONDS);
-  const { requests, seconds: took } = await runLoad(scope, scenario.load, { ...loadRun(bench), seconds, port });
-  const perSecond = requests / took;
-  bench.progress(`${scenario.name}: origin without a proxy ${Math.round(perSecond)} requests/s`);
+/** Peers and origin stand ready to be measured with this. */
+async function prepare(scope: Scope, bench: Bench, scenario: Scenario): Promise<Walk> {
+  const cores = coresFor(scenario, bench.cores);
+  const open = scenario.procedure === 'load' ? bench.ratePerSecond : null;
+  const generator = chooseGenerator(scenario.load, open, bench.installed, bench.generator);
+  if (typeof generator !== 'string') throw new Error(generator.missing);
+  const kind = scenario.load.kind === 'websocket' ? 'websocket' : 'plain';
+  const origin = await startOrigin(scope, { cores: cores.origin, kind });
+  const notes = [`Load by ${GENERATORS[generator]}; origin: ${origin.version}.`];
+  if (cores !== bench.cores) notes.push(`Cores: ${describeCores(cores)}.`);
+  if (bench.ratePerSecond !== null) notes.push(`Open loop: ${bench.ratePerSecond} requests/s whatever the proxy does.`);
+  const { seconds } = bench.plan;
+  const run = { generator, cores: cores.load, seconds, ratePerSecond: bench.ratePerSecond };
+  const found = { skipped: [], notes, unequal: new Map() };
+  return { scope, bench, scenario, cores, originPort: origin.port, run, ...found };
+}
+
+/**
+ * An origin beside the load generator would be at its limit before the proxy is, so that nothing was overloaded: in that
+ * scenario it shares the proxy's core where there are only two.
+ */
+function coresFor(scenario: Scenario, cores: Cores): Cores {
+  const shared = cores.origin.join() === cores.load.join() && cores.proxy.join() !== cores.load.join();
+  return scenario.procedure === 'overload' && shared ? { ...cores, origin: cores.proxy } : cores;
+}
+
+async function measureOrigin(walk: Walk): Promise<number | null> {
+  const { scope, bench, scenario, originPort, run } = walk;
+  // The others do not ask for all that the origin can do.
+  if (scenario.procedure !== 'load' || run.ratePerSecond !== null) return null;
+  const seconds = Math.min(run.seconds, ORIGIN_SECONDS);
+  bench.progress.step(scenario.name, 'no proxy', 0, bench.plan.rounds);
+  const result = await runLoad(scope, scenario.load, { ...run, seconds, port: originPort });
+  const perSecond = result.requests / result.seconds;
+  bench.progress.line(`${scenario.name}: origin without a proxy ${Math.round(perSecond)} requests/s`);
   return perSecond > 0 ? perSecond : null;
 }
 
-async function startPeers(
-  scope: Scope,
-  bench: Bench,
-  walk: Walk & {
-    readonly peers: readonly Peer[];
-    readonly originPort: number;
-    readonly unequal: Map<string, readonly string[]>;
-  },
-): Promise<RunningPeer[]> {
-  const { scenario, originPort } = walk;
+async function startPeers(walk: Walk, peers: readonly Peer[]): Promise<RunningPeer[]> {
+  const { scope, bench, scenario } = walk;
   const ready: RunningPeer[] = [];
-  for (const peer of walk.peers) {
+  for (const peer of peers) {
+    bench.progress.step(scenario.name, peer.name, 0, bench.plan.rounds);
+    const located = peer.locate();
+    if ('missing' in located) {
+      skip(walk, { peer: peer.name, reason: located.missing, failed: false });
+      continue;
+    }
     try {
-      const located = peer.locate();
-      if ('missing' in located) throw new Error(located.missing);
-      const place = { protocol: scenario.protocol, originPort, cores: bench.cores.proxy };
-      const running = await startPeer(scope, peer, place);
+      const running = await start(walk, peer);
       try {
         await probeReply(running.port, scenario);
-        if (scenario.protocol === 'http') {
+        if (scenario.setup === 'http') {
           const missing = await probeHeaders(running.port);
           if (missing.length > 0) walk.unequal.set(peer.name, missing);
         }
-        const seconds = bench.plan.warmUpSeconds;
-        await runLoad(scope, scenario.load, { ...loadRun(bench), seconds, port: running.port });
+        if (scenario.procedure !== 'idle') await warmUp(walk, running.port);
         assertRunning(running);
       } catch (error) {
         await scope.stop(running.child);
@@ -112,58 +162,77 @@ async function startPeers(
       ready.push(running);
     } catch (error) {
       if (scope.closed) throw error;
-      skip(bench, walk, peer.name, error);
+      fail(walk, peer.name, error);
     }
   }
   return ready;
 }
 
+/** Flat out whatever the scenario's own pace, so that what is compiled late is compiled. */
+async function warmUp({ scope, bench, scenario, run }: Walk, port: number): Promise<void> {
+  await runLoad(scope, scenario.load, { ...run, ratePerSecond: null, seconds: bench.plan.warmUpSeconds, port });
+}
+
+function start({ scope, bench, scenario, cores, originPort }: Walk, peer: Peer): Promise<RunningPeer> {
+  return startPeer(scope, peer, { setup: scenario.setup, originPort, workers: bench.workers, cores: cores.proxy });
+}
+
 /** A B C, A B C, ...: whatever else the machine does in some seconds meets all peers alike. */
-async function takeTurns(
-  scope: Scope,
-  bench: Bench,
-  walk: Walk & { readonly running: RunningPeer[] },
-): Promise<Round[]> {
-  const { scenario, running } = walk;
-  const rounds: Round[] = [];
-  const proxyCores = bench.pinned ? bench.cores.proxy : [];
-  for (let round = 1; round <= bench.plan.rounds; round++) {
+async function takeTurns(walk: Walk, running: RunningPeer[]): Promise<Round[]> {
+  const { scope, bench, scenario, cores, run } = walk;
+  const { rounds } = bench.plan;
+  const taken: Round[] = [];
+  const alone = bench.pinned && cores.origin.join() !== cores.proxy.join();
+  for (let round = 1; round <= rounds; round++) {
     for (const peer of [...running]) {
+      bench.progress.step(scenario.name, peer.peer.name, round, rounds);
       try {
-        const work = { round, load: scenario.load, run: loadRun(bench) };
-        const taken = await measureRound(scope, peer, work, proxyCores);
+        const proxyCores = alone ? cores.proxy : [];
+        const startAnew = (): Promise<RunningPeer> => start(walk, peer.peer);
+        const one = await measureRound({ scope, scenario, running: peer, round, run, proxyCores, startAnew });
         assertRunning(peer);
-        rounds.push(taken);
-        bench.progress(`${scenario.name} ${round}/${bench.plan.rounds} ${describeRound(taken)}`);
+        taken.push(one);
+        bench.progress.line(`${scenario.name} ${round}/${rounds} ${describeRound(one, scenario)}`);
       } catch (error) {
         if (scope.closed) throw error;
-        skip(bench, walk, peer.peer.name, error);
+        fail(walk, peer.peer.name, error);
         running.splice(running.indexOf(peer), 1);
         await scope.stop(peer.child);
       }
     }
   }
-  return rounds;
+  return taken;
 }
 
 const ORIGIN_SECONDS = 2;
 
-function loadRun(bench: Bench): Omit<LoadRun, 'port'> {
-  return { wrk: bench.wrk, cores: bench.cores.load, seconds: bench.plan.seconds };
-}
+const GENERATORS: Readonly<Record<GeneratorName, string>> = {
+  wrk: 'wrk',
+  h2load: 'h2load',
+  own: 'the generator that comes with Millrace',
+};
 
 function assertRunning({ child }: RunningPeer): void {
   if (!child.running) throw new Error(`ended under load: ${lastWords(child)}`, { cause: child.stderr.trim() });
 }
 
-function skip(bench: Bench, walk: Walk, peer: string, error: unknown): void {
+/** A peer that went wrong is shown with all that it said; one that is not there only with what brings it. */
+function fail(walk: Walk, peer: string, error: unknown): void {
   const reason = error instanceof Error ? error.message : String(error);
-  walk.skipped.push({ peer, reason });
-  bench.progress(`${walk.scenario.name}: without ${peer}: ${reason}`);
-  if (error instanceof Error && typeof error.cause === 'string' && error.cause !== '') bench.progress(error.cause);
+  skip(walk, { peer, reason, failed: true });
+  const said = error instanceof Error && typeof error.cause === 'string' ? error.cause : '';
+  if (said !== '') walk.bench.progress.line(said);
 }
 
-function describeRound(round: Round): string {
+function skip({ bench, scenario, skipped }: Walk, one: Skip): void {
+  skipped.push(one);
+  bench.progress.line(`${scenario.name}: without ${one.peer}: ${one.reason}`);
+}
+
+function describeRound(round: Round, scenario: Scenario): string {
+  const { heading, scale, decimals } = FIGURES[scenario.headline];
+  const value = round.figures[scenario.headline];
+  const shown = value === undefined ? '-' : (value * scale).toFixed(decimals);
   const marks = round.marks.length > 0 ? ` (${round.marks.join(', ')})` : '';
-  return `${round.peer} ${round.cpuMicros.toFixed(1)} µs, ${Math.round(round.requestsPerSecond)} requests/s${marks}`;
+  return `${round.peer}: ${heading} ${shown}${marks}`;
 }

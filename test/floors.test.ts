@@ -21,6 +21,8 @@ const FLOORS = [
   ['wire'],
   ['base'],
 ];
+/** The one place that starts the harness, which stands beside lib/ and may use all of it. */
+const HARNESS = { from: 'cli/bench.ts', to: '../../native-bench/bench.ts' };
 const LIB = join(import.meta.dirname, '../lib');
 
 interface Import {
@@ -64,6 +66,7 @@ test('every room stands on a floor', () => {
 test('imports run downwards only, and rooms on one floor do not know each other', () => {
   const wrong = IMPORTS.flatMap(({ from, to }) => {
     if (!to.startsWith('.') || !from.includes('/')) return [];
+    if (from === HARNESS.from && to === HARNESS.to) return [];
     const target = normalize(join(dirname(from), to));
     // package.json, which tells the version.
     if (target.startsWith('..')) return relative('..', target).includes('/') ? [`${from} leaves lib/: ${to}`] : [];

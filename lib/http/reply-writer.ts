@@ -5,7 +5,7 @@ import type { FieldEdits } from '../route/field-edits.ts';
 import { httpDate } from '../wire/date.ts';
 import { FieldId } from '../wire/field-id.ts';
 import type { ResponseHead } from '../wire/http1/head.ts';
-import { literal, putLiteral, putRange, putText } from '../wire/http1/writer.ts';
+import { literal, putCrlf, putLiteral, putRange, putText } from '../wire/http1/writer.ts';
 import { drops } from './field-edits.ts';
 
 /** What the head says about body and connection. */
@@ -26,7 +26,6 @@ const CONNECTION = {
   'keep-alive': literal('Connection: keep-alive\r\n'),
   upgrade: literal('Connection: upgrade\r\n'),
 };
-const END = literal('\r\n');
 
 /** Upper bound of what `putReplyHead` writes. */
 export function replyHeadRoom(head: ResponseHead, edits: FieldEdits | null): number {
@@ -87,5 +86,5 @@ export function putReplyHead(head: ResponseHead, framing: ReplyFraming, edits: F
   if (framing.chunked) at = putLiteral(CHUNKED, at);
   if (framing.connection !== 'none') at = putLiteral(CONNECTION[framing.connection], at);
   if (edits !== null && !interim) at = putRange(edits.lines, 0, edits.lines.length, at);
-  return putLiteral(END, at);
+  return putCrlf(at);
 }

@@ -7,7 +7,7 @@ import type { ClusterOptions } from '../upstream/options.ts';
 import { FieldId } from '../wire/field-id.ts';
 import { carve } from '../wire/http1/llhttp.ts';
 import { Method } from '../wire/http1/method.ts';
-import { literal, putLiteral, putRange, putText } from '../wire/http1/writer.ts';
+import { literal, putCrlf, putLiteral, putRange, putText } from '../wire/http1/writer.ts';
 import { TargetForm } from '../wire/uri.ts';
 import { Forward } from './client.ts';
 import type { Exchange } from './exchange.ts';
@@ -34,7 +34,6 @@ const FORWARDED = literal('Forwarded: ');
 const LIST = literal(', ');
 const ASTERISK = literal('*');
 const QUERY = literal('?');
-const END = literal('\r\n');
 
 /**
  * The head that was written last, in the shared memory. `gap`: where a Host field with the endpoint's own name belongs,
@@ -58,7 +57,7 @@ export function writeRequestHead(exchange: Exchange, host: ClusterOptions['host'
   const absolute = exchange.target.form === TargetForm.ABSOLUTE;
   const named = demanded !== '' || host === 'endpoint';
   written.gap = -1;
-  if (demanded !== '') at = putLiteral(END, putText(demanded, putLiteral(HOST, at)));
+  if (demanded !== '') at = putCrlf(putText(demanded, putLiteral(HOST, at)));
   else if (named || (head.host < 0 && !absolute)) written.gap = at;
   else if (absolute) at = putAuthority(exchange, HOST, at);
   at = putKept(exchange, named || absolute, at);
@@ -70,11 +69,11 @@ export function writeRequestHead(exchange: Exchange, host: ClusterOptions['host'
   at = putText(client.lines, at);
   at = putForwarded(exchange, at);
   if (client.makesId && !(client.keepsId && has(exchange, FieldId.X_REQUEST_ID))) {
-    at = putLiteral(END, exchange.putId(putLiteral(REQUEST_ID, at)));
+    at = putCrlf(exchange.putId(putLiteral(REQUEST_ID, at)));
   }
   const edits = route.rewrite?.request ?? null;
   if (edits !== null) at = putRange(edits.lines, 0, edits.lines.length, at);
-  written.end = putLiteral(END, at);
+  written.end = putCrlf(at);
   return null;
 }
 
@@ -188,7 +187,7 @@ function putForwarded(exchange: Exchange, at: number): number {
   if (client.xForwarded !== Forward.OFF) {
     if (client.xForwarded === Forward.APPEND) {
       at = putListed(exchange, FieldId.X_FORWARDED_FOR, putLiteral(FOR, at));
-      at = putLiteral(END, putText(client.name, at));
+      at = putCrlf(putText(client.name, at));
       if (!(client.trusted && has(exchange, FieldId.X_FORWARDED_PROTO))) at = putLiteral(PROTO, at);
     }
     const named = client.trusted && client.xForwarded === Forward.APPEND && has(exchange, FieldId.X_FORWARDED_HOST);
@@ -241,5 +240,5 @@ function authorityEnd(exchange: Exchange): number {
 
 function putAuthority(exchange: Exchange, name: typeof HOST, at: number): number {
   at = putRange(exchange.bytes, authorityStart(exchange), authorityEnd(exchange), putLiteral(name, at));
-  return putLiteral(END, at);
+  return putCrlf(at);
 }

@@ -4,7 +4,17 @@
 
 import type { Socket } from 'node:net';
 import { carve, memory } from '../wire/http1/llhttp.ts';
-import { breakOff, dismiss, lendableAt, type Reader, type ReadingSocket, takenBytes } from './receive.ts';
+import {
+  breakOff,
+  dismiss,
+  lendableAt,
+  type Reader,
+  type ReadingSocket,
+  Through,
+  takenBytes,
+  waits,
+  writeThrough,
+} from './receive.ts';
 import { flush, GATHER_BYTES, gather, gathered, gatherRoom, type Sender } from './send.ts';
 import { releaseSlab, retainSlab, slabsScarce } from './slab.ts';
 import { Timed, Wheel } from './wheel.ts';
@@ -135,13 +145,19 @@ export class Connection extends Timed implements Reader, Sender {
     const bytes = memory.subarray(start, end);
     // A thousand readers that stand still must not take the slabs that everybody else needs to be answered at all.
     const copied = slabsScarce();
-    socket.write(copied ? Buffer.from(bytes) : bytes);
-    if (socket.writableLength === 0) return true;
+    const sent = copied ? Buffer.from(bytes) : bytes;
+    const through = this.blocked ? Through.UNABLE : writeThrough(socket, sent);
+    if (through === Through.TAKEN) return true;
+    if (through === Through.UNABLE) {
+      socket.write(sent);
+      if (socket.writableLength === 0) return true;
+    }
     if (!copied) {
       retainSlab(slab);
       (this.#held ??= []).push(slab);
     }
-    this.#await();
+    if (through === Through.UNABLE) this.#await();
+    else this.#wait();
     return false;
   }
 
@@ -191,7 +207,7 @@ export class Connection extends Timed implements Reader, Sender {
     if (this.gone) return;
     flush();
     this.#leave();
-    if (this.socket.writableLength === 0) {
+    if (!waits(this.socket)) {
       this.socket.destroy();
       return;
     }
@@ -236,7 +252,7 @@ export class Connection extends Timed implements Reader, Sender {
   progressed(): boolean {
     const before = this.#takenBytes;
     this.#takenBytes = takenBytes(this.socket);
-    return this.#takenBytes > before || this.socket.writableLength === 0;
+    return this.#takenBytes > before || !waits(this.socket);
   }
 
   deliver(start: number, end: number): void {
@@ -277,22 +293,29 @@ export class Connection extends Timed implements Reader, Sender {
   }
 
   #await(): void {
-    this.#takenBytes = takenBytes(this.socket);
-    if (this.blocked) return;
-    this.blocked = true;
-    // Behind everything else: its callback comes when all before it has been taken.
-    this.socket.write(EMPTY, (error) => {
-      // After a failure the end of the connection is what follows, not a drain.
-      if (!error) this.#taken();
-    });
+    if (this.blocked) this.#wait();
+    else {
+      this.#wait();
+      // Behind everything else: its callback comes when all before it has been taken.
+      this.socket.write(EMPTY, (error) => {
+        // After a failure the end of the connection is what follows, not a drain.
+        if (!error) this.taken();
+      });
+    }
   }
 
-  #taken(): void {
+  #wait(): void {
+    this.#takenBytes = takenBytes(this.socket);
+    this.blocked = true;
+  }
+
+  /** For `writeThrough` and the queue only: what was waited for is gone. */
+  taken(): void {
     if (this.gone) return;
     this.blocked = false;
-    if (this.socket.writableLength > 0) {
+    if (waits(this.socket)) {
       // After `finish` nothing can be queued behind the rest any more, but its end is told.
-      if (this.ended) this.socket.once('finish', () => this.#taken());
+      if (this.ended) this.socket.once('finish', () => this.taken());
       else this.#await();
       return;
     }

@@ -2,6 +2,7 @@
 // Choosing a cluster by name, and any judgement of ciphers or keys, is left to others.
 
 import { readIPv4, readIPv6 } from './ip-address.ts';
+import { latin1 } from './latin1.ts';
 
 /** Answers of `readClientHello`. */
 export const Hello = {
@@ -286,10 +287,6 @@ function isGrease(value: number): boolean {
 function isNameByte(byte: number): boolean {
   const letter = byte | 0x20;
   return (letter >= 0x61 && letter <= 0x7a) || (byte >= 0x30 && byte <= 0x39) || byte === 0x2d || byte === 0x5f;
-}
-
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  return String.fromCharCode(...bytes.subarray(start, end));
 }
 
 function u16(bytes: Uint8Array, at: number): number {

@@ -2,6 +2,7 @@
 // Whom to believe is left to the listener: it must only ask for a header from addresses that the operator trusts.
 
 import { formatIPv4, formatIPv6, isDigit, isMapped, readIPv4, readIPv6 } from './ip-address.ts';
+import { latin1 } from './latin1.ts';
 
 /** Answers of `readProxyHeader`. */
 export const ProxyRead = {
@@ -177,7 +178,7 @@ function readLine(bytes: Uint8Array, start: number, end: number, into: ProxyHead
   if (at + 1 >= stop) return stop < start + PROXY_V1_BYTES ? ProxyRead.MORE : refuse(into, 'line_length');
   if (bytes[at + 1] !== 0x0a) return refuse(into, 'line_end');
   into.length = at + 2 - start;
-  const words = String.fromCharCode(...bytes.subarray(start, at)).split(' ');
+  const words = latin1(bytes, start, at).split(' ');
   // PP 2.1: what follows UNKNOWN is ignored.
   if (words[1] === 'UNKNOWN') return ProxyRead.DONE;
   if (words.length !== 6 || (words[1] !== 'TCP4' && words[1] !== 'TCP6')) return refuse(into, 'words');

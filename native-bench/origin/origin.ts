@@ -1,26 +1,55 @@
-// Starts the common origin: nginx, which is known to be quick and is not ours. Small reply, 1 MiB reply, a sink for
-// POSTs that reads the whole body, and a look at the headers that arrived.
+// Starts the common origin: nginx where it is installed, else our own, which also answers WebSocket. What they have to
+// give stands in content.ts, and is the same in both.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { accepting, freePort, lastWords } from '../peer.ts';
-import { launchNginx } from '../peers/nginx/peer.ts';
-import type { Scope } from '../scope.ts';
-import { fillTemplate } from '../template.ts';
+import type { Launch, Scope } from '../host/scope.ts';
+import { locateNginx } from '../peers/nginx/peer.ts';
+import { accepting, freePort, lastWords } from '../peers/peer.ts';
+import { launchNginxOrigin } from './nginx.ts';
 
-/** Starts the origin on `cores`, one worker each, and returns its loopback port. Throws with what it said otherwise. */
-export async function startOrigin(scope: Scope, cores: readonly number[]): Promise<number> {
-  const folder = scope.folder();
-  const port = await freePort();
-  mkdirSync(join(folder, 'files'));
-  writeFileSync(join(folder, 'files/1m'), Buffer.alloc(1_048_576, LETTERS));
-  const template = readFileSync(join(import.meta.dirname, 'nginx.conf'), 'utf8');
-  const values = { FOLDER: folder, PORT: port, WORKERS: Math.max(cores.length, 1), SMALL: SMALL_REPLY };
-  const launch = launchNginx(folder, fillTemplate(template, values));
-  const child = scope.start('origin', { ...launch, cores });
-  if (!(await accepting(child, port))) throw new Error(`the origin did not start: ${lastWords(child)}`);
-  return port;
+/** Where an origin is to run and what it must be able to do: nginx cannot answer WebSocket. */
+export interface OriginPlace {
+  /** One worker each; empty for one wherever the kernel likes. */
+  readonly cores: readonly number[];
+  readonly kind: 'plain' | 'websocket';
 }
 
-const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
-const SMALL_REPLY = LETTERS.repeat(5).slice(0, 129);
+/** An origin that accepts connections on loopback `port`; `version` says what it is. */
+export interface Origin {
+  readonly port: number;
+  readonly version: string;
+}
+
+/** Starts the best origin that there is. Throws with what it said when it does not start. */
+export function startOrigin(scope: Scope, { cores, kind }: OriginPlace): Promise<Origin> {
+  const nginx = locateNginx();
+  if (kind === 'websocket' || 'missing' in nginx) return startOwnOrigin(scope, cores);
+  return startNginxOrigin(scope, cores);
+}
+
+/** The one that nginx serves. Throws when nginx is not installed. */
+export async function startNginxOrigin(scope: Scope, cores: readonly number[]): Promise<Origin> {
+  const located = locateNginx();
+  if ('missing' in located) throw new Error(located.missing);
+  return start(scope, cores, located.version, (port, workers) => launchNginxOrigin(scope.folder(), port, workers));
+}
+
+/** The one that comes with Millrace. */
+export function startOwnOrigin(scope: Scope, cores: readonly number[]): Promise<Origin> {
+  return start(scope, cores, `Millrace's own on Node ${process.version}`, (port, workers) => ({
+    command: process.execPath,
+    args: [join(import.meta.dirname, 'own/main.ts'), String(port), String(workers)],
+  }));
+}
+
+async function start(
+  scope: Scope,
+  cores: readonly number[],
+  version: string,
+  launch: (port: number, workers: number) => Omit<Launch, 'cores'>,
+): Promise<Origin> {
+  const port = await freePort();
+  const child = scope.start('origin', { ...launch(port, Math.max(cores.length, 1)), cores });
+  if (!(await accepting(child, port))) throw new Error(`the origin did not start: ${lastWords(child)}`);
+  return { port, version };
+}

@@ -2,15 +2,24 @@
 // connections. Upload is its own code path in every proxy: nginx gathers the body first unless told not to, so it takes
 // part both ways.
 
-import type { Scenario } from '../scenario.ts';
+import { SINK_PATH, SINK_REPLY } from '../origin/content.ts';
+import { LOAD_COLUMNS, type Scenario } from '../scenario.ts';
+import { barePost } from './shapes.ts';
 
 export const httpPost1m: Scenario = {
   name: 'http-post-1m',
   title: 'layer 7, keep-alive, 1 MiB POST, 8 connections',
-  protocol: 'http',
-  load: { script: 'post-1m', path: '/sink', connections: 8 },
-  replyBytes: 7,
-  requestBytes: 1_048_576,
+  setup: 'http',
+  load: {
+    kind: 'http',
+    connections: 8,
+    requests: [barePost(SINK_PATH, { bodyBytes: 1_048_576, chunkBytes: 0, replyBytes: SINK_REPLY.length })],
+    closing: false,
+  },
+  procedure: 'load',
   peers: ['millrace', 'nginx', 'nginx-streaming', 'haproxy'],
-  targets: [{ peer: 'nginx', atMost: 1 }],
+  headline: 'cpuMicros',
+  columns: LOAD_COLUMNS,
+  targets: [{ figure: 'cpuMicros', peer: 'nginx', atMost: 1 }],
+  unbuilt: null,
 };

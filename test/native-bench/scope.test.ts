@@ -4,14 +4,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
-import { processTree } from '../../native-bench/accounting.ts';
-import { findProgram } from '../../native-bench/machine.ts';
-import { Scope } from '../../native-bench/scope.ts';
+import { processTree } from '../../native-bench/host/accounting.ts';
+import { findProgram } from '../../native-bench/host/machine.ts';
+import { Scope } from '../../native-bench/host/scope.ts';
 
 const NOTHING = { taskset: null, setpriv: null };
 const BENCH = join(import.meta.dirname, '../../native-bench');
@@ -89,28 +89,6 @@ test('children end even when the harness is killed outright', { skip: setpriv ==
   await until(() => !living(pid));
 });
 
-const toolsMissing = findProgram('wrk') === null || findProgram('nginx') === null;
-
-test('an interrupted benchmark leaves neither process nor folder', { skip: toolsMissing }, async (t) => {
-  const folder = ownFolder(t);
-  const args = [join(BENCH, 'bench.ts'), 'http-small', '--quick', '--peers', 'nginx'];
-  const bench = spawn(process.execPath, args, {
-    env: { ...process.env, TMPDIR: folder },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  t.after(() => bench.kill('SIGKILL'));
-  // The first line comes when the origin has been measured; then nginx starts and is warmed up.
-  await once(createInterface({ input: bench.stderr }), 'line');
-  await until(
-    () => bench.exitCode !== null || (readdirSync(folder).length === 2 && processTree(bench.pid!).length > 3),
-  );
-  const tree = processTree(bench.pid!);
-  bench.kill('SIGINT');
-  assert.deepEqual(await once(bench, 'exit'), [130, null]);
-  assert.deepEqual(tree.filter(living), []);
-  assert.deepEqual(readdirSync(folder), []);
-});
-
 /** A process that owns a scope with one child and one folder, as the benchmark does. `then` is run at its end. */
 async function startHarness(
   t: TestContext,
@@ -119,7 +97,7 @@ async function startHarness(
 ): Promise<{ pid: number; folder: string; harness: ChildProcess }> {
   const launcher = JSON.stringify({ taskset: null, setpriv: setprivPath });
   const script = `
-    import { closeOnSignals, Scope } from ${JSON.stringify(join(BENCH, 'scope.ts'))};
+    import { closeOnSignals, Scope } from ${JSON.stringify(join(BENCH, 'host/scope.ts'))};
     const scope = new Scope(${launcher});
     closeOnSignals(scope);
     const folder = scope.folder();

@@ -3,29 +3,48 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram } from '../../machine.ts';
-import type { Located, Peer, Site } from '../../peer.ts';
-import { fillTemplate } from '../../template.ts';
+import { findProgram } from '../../host/machine.ts';
+import { type Located, type Peer, ROUTES, type Site } from '../peer.ts';
+import { fillTemplate } from '../template.ts';
 
 export const haproxy: Peer = {
   name: 'haproxy',
-  about: 'one thread, http-reuse always; layer 4 in tcp mode',
-  protocols: ['http', 'tcp'],
+  about: 'one thread, http-reuse always, routes in a map file; layer 4 in tcp mode',
+  setups: ['http', 'http-routes', 'websocket', 'tcp'],
+  node: false,
   locate(): Located {
     const command = findProgram('haproxy');
     if (command === null) return { missing: MISSING };
     const said = execFileSync(command, ['-v'], { encoding: 'utf8' });
     return { version: `HAProxy ${/version (\S+)/.exec(said)?.[1] ?? 'of unknown version'}` };
   },
-  prepare({ folder, protocol, port, originPort }: Site) {
+  prepare(site) {
+    const file = join(site.folder, 'haproxy.cfg');
+    writeFileSync(file, configuration(site));
     const command = findProgram('haproxy');
     if (command === null) throw new Error(MISSING);
-    const template = readFileSync(join(import.meta.dirname, `${protocol}.cfg`), 'utf8');
-    const file = join(folder, 'haproxy.cfg');
-    writeFileSync(file, fillTemplate(template, { PORT: port, ORIGIN_PORT: originPort }));
     // -db: stay in the foreground, one process.
     return { command, args: ['-db', '-f', file] };
   },
 };
 
 const MISSING = 'haproxy is not installed (Debian package haproxy)';
+
+/** WebSocket needs nothing: once the origin has switched protocols, the connection is a tunnel. */
+function configuration({ folder, setup, port, originPort, workers }: Site): string {
+  const values = { PORT: port, ORIGIN_PORT: originPort, WORKERS: workers };
+  if (setup === 'tcp') return fillTemplate(read('tcp.cfg'), values);
+  return fillTemplate(read('http.cfg'), { ...values, BACKEND: backend(folder, setup === 'http-routes') });
+}
+
+function backend(folder: string, routes: boolean): string {
+  if (!routes) return 'default_backend origin';
+  const file = join(folder, 'routes.map');
+  writeFileSync(file, Array.from({ length: ROUTES }, (_, route) => `/service-${route}/ origin\n`).join(''));
+  // The manual's way to many routes: a map is a tree, where as many rules would be walked one after the other.
+  return `use_backend %[path,map_beg(${file})]`;
+}
+
+function read(name: string): string {
+  return readFileSync(join(import.meta.dirname, name), 'utf8');
+}

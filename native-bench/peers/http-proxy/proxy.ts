@@ -2,14 +2,20 @@
 // default. Arguments: PORT ORIGIN_PORT keep-alive|default, the last saying whether upstream connections are kept.
 
 import { randomUUID } from 'node:crypto';
-import { Agent, type ClientRequest, createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Agent, type ClientRequest, createServer, type IncomingMessage, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
+import type { Duplex } from 'node:stream';
 
 /** As much as is used here of a package without types. */
 interface HttpProxy {
   web(request: IncomingMessage, response: ServerResponse): void;
-  on(event: 'proxyReq', listener: (upstream: ClientRequest) => void): void;
-  on(event: 'error', listener: (error: Error, request: IncomingMessage, response: ServerResponse) => void): void;
+  ws(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  on(event: 'proxyReq' | 'proxyReqWs', listener: (upstream: ClientRequest) => void): void;
+  /** `response` is the socket where an upgrade failed. */
+  on(
+    event: 'error',
+    listener: (error: Error, request: IncomingMessage, response: ServerResponse | Duplex) => void,
+  ): void;
 }
 interface HttpProxyModule {
   createProxyServer(options: { target: string; xfwd: boolean; agent?: Agent }): HttpProxy;
@@ -23,12 +29,18 @@ const proxy = createProxyServer({
   xfwd: true, // X-Forwarded-For, -Proto, -Host (and -Port, which the others do not add)
   ...(agent === 'keep-alive' && { agent: new Agent({ keepAlive: true, maxFreeSockets: 128 }) }),
 });
-proxy.on('proxyReq', (upstream) => {
-  upstream.setHeader('X-Request-Id', randomUUID());
-  upstream.setHeader('Via', '1.1 http-proxy');
-});
+proxy.on('proxyReq', addFields);
+proxy.on('proxyReqWs', addFields);
 proxy.on('error', (_error, _request, response) => {
-  response.writeHead(502).end();
+  if (response instanceof ServerResponse) response.writeHead(502).end();
+  else response.destroy();
 });
 
-createServer((request, response) => proxy.web(request, response)).listen(Number(port), '127.0.0.1', 1024);
+const server = createServer((request, response) => proxy.web(request, response));
+server.on('upgrade', (request, socket, head) => proxy.ws(request, socket, head));
+server.listen(Number(port), '127.0.0.1', 1024);
+
+function addFields(upstream: ClientRequest): void {
+  upstream.setHeader('X-Request-Id', randomUUID());
+  upstream.setHeader('Via', '1.1 http-proxy');
+}

@@ -1,31 +1,78 @@
 // Millrace as a peer like any other: started by its own command, configured by a file, with nothing that a user could
-// not write. MILLRACE_MAIN names another main program (a bundle, another checkout) to measure instead of this one.
+// not write. MILLRACE_MAIN names another main program (a bundle, say) to measure instead of this checkout's.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Located, Peer, Site } from '../../peer.ts';
-import { fillTemplate } from '../../template.ts';
+import type { Launch } from '../../host/scope.ts';
+import { launchNode } from '../node.ts';
+import { type Located, type Peer, ROUTES, type Setup, type Site } from '../peer.ts';
+import { fillTemplate } from '../template.ts';
 
 export const millrace: Peer = {
   name: 'millrace',
   about: 'default settings, one event loop, errors alone logged, no access log',
-  protocols: ['http', 'tcp'],
-  locate(): Located {
-    const main = mainProgram();
-    if (!existsSync(main)) return { missing: `${main} does not exist` };
-    const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
-    return { version: `Millrace ${version} on Node ${process.version}` };
-  },
-  prepare({ folder, protocol, port, originPort }: Site) {
-    const template = readFileSync(join(import.meta.dirname, `${protocol}.yaml`), 'utf8');
-    const file = join(folder, 'millrace.yaml');
-    writeFileSync(file, fillTemplate(template, { PORT: port, ORIGIN_PORT: originPort }));
-    return { command: process.execPath, args: [mainProgram(), 'run', '-c', file] };
-  },
+  setups: ['http', 'http-routes', 'websocket', 'tcp'],
+  node: true,
+  locate: () => locate(mainProgram(), ROOT),
+  prepare: (site) => prepare(site, mainProgram(), ROUTES),
 };
 
+/** The same program with a table of one route, under the requests of a table of ROUTES: what the table alone costs. */
+export const millraceOneRoute: Peer = {
+  name: 'millrace-one-route',
+  about: 'as millrace, with one route where the others have a thousand',
+  setups: ['http-routes'],
+  node: true,
+  locate: () => locate(mainProgram(), ROOT),
+  prepare: (site) => prepare(site, mainProgram(), 1),
+};
+
+/** Millrace as it stands in another source tree, such as another revision, below `folder`; with its dependencies. */
+export function millraceAt(folder: string, name: string): Peer {
+  const main = join(folder, MAIN);
+  return {
+    name,
+    about: `Millrace as it stands in ${folder}`,
+    setups: millrace.setups,
+    node: true,
+    locate: () => locate(main, folder),
+    prepare: (site) => prepare(site, main, ROUTES),
+  };
+}
+
 const ROOT = join(import.meta.dirname, '../../..');
+const MAIN = 'lib/cli/main.ts';
+
+/** WebSocket passes through a route like any other: there is nothing to say about it. */
+const TEMPLATES: Readonly<Record<Setup, string>> = {
+  http: 'http.yaml',
+  'http-routes': 'http-routes.yaml',
+  websocket: 'http.yaml',
+  tcp: 'tcp.yaml',
+};
 
 function mainProgram(): string {
-  return process.env['MILLRACE_MAIN'] || join(ROOT, 'lib/cli/main.ts');
+  return process.env['MILLRACE_MAIN'] || join(ROOT, MAIN);
+}
+
+function locate(main: string, folder: string): Located {
+  if (!existsSync(main)) return { missing: `${main} does not exist` };
+  const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string };
+  return { version: `Millrace ${version} on Node ${process.version}` };
+}
+
+function prepare(site: Site, main: string, routes: number): Omit<Launch, 'cores'> {
+  const { folder, setup, port, originPort, workers } = site;
+  if (workers > 1) throw new Error('more than one event loop is not built yet');
+  const template = readFileSync(join(import.meta.dirname, TEMPLATES[setup]), 'utf8');
+  const values = { PORT: port, ORIGIN_PORT: originPort, ...(setup === 'http-routes' && { ROUTES: table(routes) }) };
+  const file = join(folder, 'millrace.yaml');
+  writeFileSync(file, fillTemplate(template, values));
+  return launchNode(main, ['run', '-c', file], site);
+}
+
+function table(routes: number): string {
+  const paths = routes === 1 ? ['/*'] : Array.from({ length: routes }, (_, route) => `/service-${route}/*`);
+  const lines = paths.map((path) => `      - { match: { path: "${path}" }, cluster: api }`);
+  return [`${routes} of them`, ...lines].join('\n');
 }

@@ -4,28 +4,31 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram } from '../../machine.ts';
-import type { Located, Peer, Site } from '../../peer.ts';
-import { fillTemplate } from '../../template.ts';
+import { findProgram } from '../../host/machine.ts';
+import type { Launch } from '../../host/scope.ts';
+import { type Located, type Peer, ROUTES, type Setup, type Site } from '../peer.ts';
+import { fillTemplate } from '../template.ts';
 
 export const nginx: Peer = {
   name: 'nginx',
   about: 'one worker, upstream keep-alive, buffering at its default; layer 4 by the stream module',
-  protocols: ['http', 'tcp'],
+  setups: ['http', 'http-routes', 'websocket', 'tcp'],
+  node: false,
   locate: locateNginx,
-  prepare: (site) => (site.protocol === 'http' ? prepareHttp(site, 'on') : prepareStream(site)),
+  prepare: (site) => (site.setup === 'tcp' ? prepareStream(site) : prepareHttp(site, site.setup, 'on')),
 };
 
 export const nginxStreaming: Peer = {
   name: 'nginx-streaming',
   about: 'as nginx, with proxy_buffering and proxy_request_buffering off',
-  protocols: ['http'],
+  setups: ['http'],
+  node: false,
   locate: locateNginx,
-  prepare: (site) => prepareHttp(site, 'off'),
+  prepare: (site) => prepareHttp(site, 'http', 'off'),
 };
 
 /** Starts nginx in the foreground on the configuration `text`, with all that it writes inside `folder`. */
-export function launchNginx(folder: string, text: string): { command: string; args: string[] } {
+export function launchNginx(folder: string, text: string): Omit<Launch, 'cores'> {
   const command = findProgram('nginx');
   if (command === null) throw new Error(MISSING);
   const file = join(folder, 'nginx.conf');
@@ -44,15 +47,39 @@ export function locateNginx(): Located {
 
 const MISSING = 'nginx is not installed (Debian package nginx)';
 
-function prepareHttp({ folder, port, originPort }: Site, buffering: 'on' | 'off'): { command: string; args: string[] } {
+/** Upstream keep-alive needs an empty Connection; passing upgrades on needs what its manual has for WebSocket. */
+const KEEP_ALIVE = 'proxy_set_header Connection "";';
+const UPGRADES = 'proxy_set_header Upgrade $http_upgrade;\n    proxy_set_header Connection $connection_upgrade;';
+
+function prepareHttp(site: Site, setup: Exclude<Setup, 'tcp'>, buffering: 'on' | 'off'): Omit<Launch, 'cores'> {
+  const { folder, port, originPort, workers } = site;
   const template = readFileSync(join(import.meta.dirname, 'http.conf'), 'utf8');
-  const values = { FOLDER: folder, PORT: port, ORIGIN_PORT: originPort, BUFFERING: buffering };
-  return launchNginx(folder, fillTemplate(template, values));
+  return launchNginx(
+    folder,
+    fillTemplate(template, {
+      FOLDER: folder,
+      PORT: port,
+      ORIGIN_PORT: originPort,
+      WORKERS: workers,
+      BUFFERING: buffering,
+      CONNECTION: setup === 'websocket' ? UPGRADES : KEEP_ALIVE,
+      LOCATIONS: setup === 'http-routes' ? table() : locationAt('/'),
+    }),
+  );
 }
 
-function prepareStream({ folder, port, originPort }: Site): { command: string; args: string[] } {
+/** `^~` makes a prefix final: nginx then looks for no regular expression. */
+function table(): string {
+  return Array.from({ length: ROUTES }, (_, route) => locationAt(`^~ /service-${route}/`)).join('\n');
+}
+
+function locationAt(path: string): string {
+  return `    location ${path} { proxy_pass http://origin; }`;
+}
+
+function prepareStream({ folder, port, originPort, workers }: Site): Omit<Launch, 'cores'> {
   const template = readFileSync(join(import.meta.dirname, 'stream.conf'), 'utf8');
-  const values = { FOLDER: folder, PORT: port, ORIGIN_PORT: originPort, MODULE: streamModule() };
+  const values = { FOLDER: folder, PORT: port, ORIGIN_PORT: originPort, WORKERS: workers, MODULE: streamModule() };
   return launchNginx(folder, fillTemplate(template, values));
 }
 

@@ -1,0 +1,63 @@
+// Revisions of Millrace itself: which one stands in this checkout, and how another one is laid beside it to be compared.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The checkout that this harness is part of. */
+export const ROOT = join(import.meta.dirname, '../..');
+
+/** The commit of the checkout, shortened, with `+` behind it when its files have been changed; null without git. */
+export function currentRevision(): string | null {
+  const commit = git('rev-parse', '--short', 'HEAD');
+  if (commit === null) return null;
+  return git('status', '--porcelain', '--', 'lib', 'package-lock.json') === '' ? commit : `${commit}+`;
+}
+
+/** The commit that `reference` (a branch, tag or commit) names, shortened; or a sentence that says why it does not. */
+export function findRevision(reference: string): { readonly commit: string } | string {
+  if (git('rev-parse', '--git-dir') === null) return 'revisions can only be compared in a checkout with git';
+  // A dash in front would be read as an option.
+  const commit = reference.startsWith('-') ? null : git('rev-parse', '--short', '--verify', `${reference}^{commit}`);
+  return commit === null ? `no revision is named ${reference}; name a branch, a tag or a commit` : { commit };
+}
+
+/**
+ * Writes the source of `commit` below `folder`, which is empty, to be run with the packages that are installed here.
+ * Returns a sentence when that may distort the comparison, else null. Throws when git cannot give it out.
+ */
+export function layOut(commit: string, folder: string): string | null {
+  const archive = join(folder, 'source.tar');
+  execFileSync('git', ['-C', ROOT, 'archive', '--format=tar', '-o', archive, commit, 'lib', ...MANIFESTS]);
+  const tree = join(folder, 'tree');
+  mkdirSync(tree);
+  execFileSync('tar', ['-xf', archive, '-C', tree]);
+  symlinkSync(join(ROOT, 'node_modules'), join(tree, 'node_modules'));
+  return dependencies(tree) === dependencies(ROOT)
+    ? null
+    : `${commit} names other packages than the ones installed here, with which it is run.`;
+}
+
+/** The source tree that `layOut` made below `folder`. */
+export function treeIn(folder: string): string {
+  return join(folder, 'tree');
+}
+
+const MANIFESTS = ['package.json'];
+
+/** What the product runs on, as text. */
+function dependencies(tree: string): string {
+  const file = join(tree, 'package.json');
+  if (!existsSync(file)) return '';
+  const { dependencies = {} } = JSON.parse(readFileSync(file, 'utf8')) as { dependencies?: Record<string, string> };
+  return JSON.stringify(Object.entries(dependencies).sort());
+}
+
+/** What git says, trimmed; null when it fails or is not there. */
+function git(...args: string[]): string | null {
+  try {
+    return execFileSync('git', ['-C', ROOT, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  } catch {
+    return null;
+  }
+}

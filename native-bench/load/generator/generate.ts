@@ -1,0 +1,35 @@
+// One thread's part of a load, from its specification to what it saw.
+
+import { onCrash } from '../../../lib/io/connection.ts';
+import { ClosedLoop } from './closed-loop.ts';
+import { HttpClient, httpScript } from './http-client.ts';
+import { OpenLoop } from './open-loop.ts';
+import type { Client, Run } from './pace.ts';
+import { partOf, type ThreadOutcome, type ThreadSpec } from './spec.ts';
+import { Tally } from './tally.ts';
+import { warmUp } from './warm-up.ts';
+import { WebSocketClient, webSocketScript } from './websocket-client.ts';
+
+/** Runs the thread's part to its end. Rejects only when code of ours fails. */
+export async function generate(spec: ThreadSpec): Promise<ThreadOutcome> {
+  const { seconds, ratePerSecond, thread, threads } = spec;
+  const crashed = new Promise<never>((_resolve, reject) => onCrash(reject));
+  await Promise.race([warmUp(spec), crashed]);
+  const tally = new Tally();
+  const loop: Run =
+    ratePerSecond === null ? new ClosedLoop(seconds) : new OpenLoop(tally, { seconds, ratePerSecond, thread, threads });
+  const took = await Promise.race([loop.run(clientsOf(spec, tally, loop)), crashed]);
+  return tally.outcome(took);
+}
+
+function clientsOf(spec: ThreadSpec, tally: Tally, loop: Run): Client[] {
+  const { load, port, thread, threads } = spec;
+  const paced = spec.ratePerSecond !== null;
+  const count = partOf(load.connections, thread, threads);
+  if (load.kind === 'websocket') {
+    const script = webSocketScript(load, port, paced);
+    return Array.from({ length: count }, () => new WebSocketClient(script, tally, loop));
+  }
+  const script = httpScript(load, port, paced);
+  return Array.from({ length: count }, (_, index) => new HttpClient(script, tally, loop, thread + index * threads));
+}

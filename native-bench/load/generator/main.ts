@@ -1,0 +1,49 @@
+// The process of our generator: reads what to do from the file that it is given, does it in as many threads as that asks
+// for, and prints one line. With one thread it does everything itself.
+
+import { readFileSync } from 'node:fs';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { endWithParent } from '../end-with-parent.ts';
+import { latencyHistogram, latencyPoints } from '../latency.ts';
+import type { LoadResult } from '../load.ts';
+import { generate } from './generate.ts';
+import type { GeneratorSpec, ThreadOutcome, ThreadSpec } from './spec.ts';
+
+if (isMainThread) {
+  await runAll(JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as GeneratorSpec);
+  // Whatever may still be open matters to nobody.
+  process.exit(0);
+} else {
+  parentPort!.postMessage(await generate(workerData as ThreadSpec));
+}
+
+async function runAll(spec: GeneratorSpec): Promise<void> {
+  endWithParent(spec.parentPid);
+  const specs = Array.from({ length: spec.threads }, (_, thread) => ({ ...spec, thread }));
+  const outcomes = await Promise.all(spec.threads === 1 ? specs.map(generate) : specs.map(runThread));
+  process.stdout.write(`millrace-bench ${JSON.stringify(merge(outcomes))}\n`);
+}
+
+function runThread(workerData: ThreadSpec): Promise<ThreadOutcome> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(import.meta.filename, { workerData });
+    worker.once('message', resolve);
+    worker.once('error', reject);
+    worker.once('exit', (code) => reject(new Error(`a thread ended with ${code}`)));
+  });
+}
+
+function merge(outcomes: readonly ThreadOutcome[]): LoadResult {
+  const errors = { connect: 0, read: 0, write: 0, timeout: 0, status: 0 };
+  const latency = latencyHistogram();
+  let [requests, bytes, unsent, seconds] = [0, 0, 0, 0];
+  for (const outcome of outcomes) {
+    requests += outcome.requests;
+    bytes += outcome.bytes;
+    unsent += outcome.unsent;
+    seconds = Math.max(seconds, outcome.seconds);
+    for (const kind of Object.keys(errors) as (keyof typeof errors)[]) errors[kind] += outcome.errors[kind];
+    latency.add(outcome.latency);
+  }
+  return { requests, bytes, seconds, latency: latencyPoints(latency), errors, unsent };
+}

@@ -1,0 +1,12 @@
+// The subjects of micro-benchmarks, in the order in which an exchange meets them.
+
+import { detection } from './detection.ts';
+import { headRewrite } from './head-rewrite.ts';
+import { parser } from './parser.ts';
+import { picker } from './picker.ts';
+import { pool } from './pool.ts';
+import { routeLookup } from './route-lookup.ts';
+import type { Subject } from './subject.ts';
+import { wheel } from './wheel.ts';
+
+export const SUBJECTS: readonly Subject[] = [detection, parser, routeLookup, picker, pool, headRewrite, wheel];

@@ -1,0 +1,271 @@
+// Choosing an endpoint among 3, 10 and 100: our three policies, each beside what else is done for the same purpose.
+// Endpoints are those of lib/upstream, so that every choice reads the same objects.
+
+import { parseAddress } from '../../lib/base/address.ts';
+import { Endpoint } from '../../lib/upstream/endpoint.ts';
+import type { EndpointOptions } from '../../lib/upstream/options.ts';
+import { LeastConnections } from '../../lib/upstream/picker/least-connections.ts';
+import { RoundRobin } from '../../lib/upstream/picker/round-robin.ts';
+import { SmoothRoundRobin } from '../../lib/upstream/picker/smooth-round-robin.ts';
+import type { Case, Subject } from './subject.ts';
+
+export const picker: Subject = {
+  name: 'picker',
+  about: 'choose the endpoint for one exchange',
+  prepare: () =>
+    [3, 10, 100].flatMap((count) => [
+      {
+        name: `round-robin, ${count} endpoints`,
+        cases: [roundRobin(endpointsOf(count, () => 1)), random(endpointsOf(count, () => 1))],
+      },
+      {
+        name: `weighted, ${count} endpoints`,
+        cases: [
+          smooth(endpointsOf(count, weightAt)),
+          weightedRandom(endpointsOf(count, weightAt)),
+          unrolled(endpointsOf(count, weightAt)),
+        ],
+      },
+      {
+        name: `least connections, ${count} endpoints, ${IN_FLIGHT} exchanges under way`,
+        cases: [
+          leastConnections(endpointsOf(count, () => 1)),
+          firstLeast(endpointsOf(count, () => 1)),
+          twoChoices(endpointsOf(count, () => 1)),
+        ],
+      },
+    ]),
+};
+
+const PER_RUN = 512;
+/** Exchanges that have been given an endpoint and are not over. A power of two. */
+const IN_FLIGHT = 64;
+/** Choices from which the shares of the endpoints are judged, and how far off they may be. */
+const JUDGED = 40_000;
+const TOLERANCE = 0.03;
+
+function roundRobin(endpoints: readonly Endpoint[]): Case {
+  const picker = new RoundRobin(endpoints);
+  return {
+    name: 'millrace, round-robin',
+    ours: true,
+    note: '',
+    perRun: PER_RUN,
+    run() {
+      let sum = 0;
+      for (let i = 0; i < PER_RUN; i++) sum += picker.pick(null)!.weight;
+      return sum;
+    },
+    answer: () => judge(endpoints, () => picker.pick(null)!),
+  };
+}
+
+function random(endpoints: readonly Endpoint[]): Case {
+  return {
+    name: 'random',
+    ours: false,
+    note: 'less: even only in the long run',
+    perRun: PER_RUN,
+    run() {
+      let sum = 0;
+      for (let i = 0; i < PER_RUN; i++) sum += endpoints[Math.floor(Math.random() * endpoints.length)]!.weight;
+      return sum;
+    },
+    answer: () => judge(endpoints, () => endpoints[Math.floor(Math.random() * endpoints.length)]!),
+  };
+}
+
+function smooth(endpoints: readonly Endpoint[]): Case {
+  const picker = new SmoothRoundRobin(endpoints);
+  return {
+    name: 'millrace, smooth round-robin',
+    ours: true,
+    note: '',
+    perRun: PER_RUN,
+    run() {
+      let sum = 0;
+      for (let i = 0; i < PER_RUN; i++) sum += picker.pick(null)!.weight;
+      return sum;
+    },
+    answer: () => judge(endpoints, () => picker.pick(null)!),
+  };
+}
+
+/** Running sums of the weights and a binary search for a random point. */
+function weightedRandom(endpoints: readonly Endpoint[]): Case {
+  const sums = new Float64Array(endpoints.length);
+  endpoints.forEach(({ weight }, i) => {
+    sums[i] = weight + (i > 0 ? sums[i - 1]! : 0);
+  });
+  const pick = (): Endpoint => {
+    const point = Math.random() * sums[sums.length - 1]!;
+    let low = 0;
+    let high = sums.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (sums[middle]! > point) high = middle;
+      else low = middle + 1;
+    }
+    return endpoints[low]!;
+  };
+  return {
+    name: 'random by weight',
+    ours: false,
+    note: 'less: weights hold only in the long run',
+    perRun: PER_RUN,
+    run() {
+      let sum = 0;
+      for (let i = 0; i < PER_RUN; i++) sum += pick().weight;
+      return sum;
+    },
+    answer: () => judge(endpoints, pick),
+  };
+}
+
+/** Every endpoint as often as its weight says, in a row. */
+function unrolled(endpoints: readonly Endpoint[]): Case {
+  const row = endpoints.flatMap((endpoint) => new Array<Endpoint>(endpoint.weight).fill(endpoint));
+  let at = 0;
+  const pick = (): Endpoint => {
+    const endpoint = row[at]!;
+    at = at + 1 < row.length ? at + 1 : 0;
+    return endpoint;
+  };
+  return {
+    name: 'unrolled list',
+    ours: false,
+    note: 'less: bursts on the heavy ones; up to 256 entries for each endpoint',
+    perRun: PER_RUN,
+    run() {
+      let sum = 0;
+      for (let i = 0; i < PER_RUN; i++) sum += pick().weight;
+      return sum;
+    },
+    answer: () => judge(endpoints, pick),
+  };
+}
+
+function leastConnections(endpoints: readonly Endpoint[]): Case {
+  const picker = new LeastConnections(endpoints);
+  const ring = fill(() => picker.pick(null)!);
+  return {
+    name: 'millrace, least connections',
+    ours: true,
+    note: '',
+    perRun: PER_RUN,
+    run() {
+      let sum = 0;
+      for (let i = 0; i < PER_RUN; i++) {
+        const slot = i & (IN_FLIGHT - 1);
+        ring[slot]!.active--;
+        const endpoint = picker.pick(null)!;
+        endpoint.active++;
+        ring[slot] = endpoint;
+        sum += endpoint.active;
+      }
+      return sum;
+    },
+    answer: () => judge(endpoints, () => begin(ring, () => picker.pick(null)!)),
+  };
+}
+
+/** The first of those with the fewest, as it is mostly written. */
+function firstLeast(endpoints: readonly Endpoint[]): Case {
+  const pick = (): Endpoint => endpoints.reduce((best, each) => (each.active < best.active ? each : best));
+  const ring = fill(pick);
+  return {
+    name: 'first with the fewest',
+    ours: false,
+    note: 'less: no weights, equals do not take turns',
+    perRun: PER_RUN,
+    run() {
+      let sum = 0;
+      for (let i = 0; i < PER_RUN; i++) {
+        const slot = i & (IN_FLIGHT - 1);
+        ring[slot]!.active--;
+        const endpoint = pick();
+        endpoint.active++;
+        ring[slot] = endpoint;
+        sum += endpoint.active;
+      }
+      return sum;
+    },
+    // With fewer exchanges than endpoints the last ones are never chosen.
+    answer: () => judge(endpoints.slice(0, IN_FLIGHT), () => begin(ring, pick)),
+  };
+}
+
+function twoChoices(endpoints: readonly Endpoint[]): Case {
+  const pick = (): Endpoint => {
+    const a = endpoints[Math.floor(Math.random() * endpoints.length)]!;
+    const b = endpoints[Math.floor(Math.random() * endpoints.length)]!;
+    return a.active <= b.active ? a : b;
+  };
+  const ring = fill(pick);
+  return {
+    name: 'the better of two random ones',
+    ours: false,
+    note: 'less: no weights, near the fewest rather than the fewest',
+    perRun: PER_RUN,
+    run() {
+      let sum = 0;
+      for (let i = 0; i < PER_RUN; i++) {
+        const slot = i & (IN_FLIGHT - 1);
+        ring[slot]!.active--;
+        const endpoint = pick();
+        endpoint.active++;
+        ring[slot] = endpoint;
+        sum += endpoint.active;
+      }
+      return sum;
+    },
+    answer: () => judge(endpoints, () => begin(ring, pick)),
+  };
+}
+
+function endpointsOf(count: number, weight: (place: number) => number): Endpoint[] {
+  return Array.from({ length: count }, (_, place) => {
+    const address = parseAddress(`10.0.0.${place + 1}:8080`) as EndpointOptions['address'];
+    const pool = { idle: 64, max: 0, idleTimeoutMs: 4000, queue: 0, queueTimeoutMs: 0 };
+    return new Endpoint({ address, weight: weight(place) }, pool);
+  });
+}
+
+/** A few large machines among many small ones. */
+function weightAt(place: number): number {
+  return place % 3 === 0 ? 5 : 1 + (place % 2);
+}
+
+function fill(pick: () => Endpoint): Endpoint[] {
+  return Array.from({ length: IN_FLIGHT }, () => {
+    const endpoint = pick();
+    endpoint.active++;
+    return endpoint;
+  });
+}
+
+/** One exchange ends, another begins. */
+function begin(ring: Endpoint[], pick: () => Endpoint): Endpoint {
+  const at = Math.floor(Math.random() * ring.length);
+  ring[at]!.active--;
+  const endpoint = pick();
+  endpoint.active++;
+  ring[at] = endpoint;
+  return endpoint;
+}
+
+/** Whether every endpoint was chosen, and as often as its weight says. Chance plays a part, so only this is compared. */
+function judge(endpoints: readonly Endpoint[], pick: () => Endpoint): unknown {
+  const picks = new Map<Endpoint, number>();
+  for (let i = 0; i < JUDGED; i++) {
+    const endpoint = pick();
+    picks.set(endpoint, (picks.get(endpoint) ?? 0) + 1);
+  }
+  const total = endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0);
+  return {
+    all: endpoints.every((endpoint) => picks.has(endpoint)),
+    fair: endpoints.every(
+      (endpoint) => Math.abs((picks.get(endpoint) ?? 0) / JUDGED - endpoint.weight / total) < TOLERANCE,
+    ),
+  };
+}

@@ -1,0 +1,15 @@
+// httpxy, the successor of http-proxy in the UnJS family, on the runtime that Millrace runs on too.
+
+import { join } from 'node:path';
+import { launchNode, locatePackage } from '../node.ts';
+import type { Peer } from '../peer.ts';
+
+export const httpxy: Peer = {
+  name: 'httpxy',
+  about: 'a maintained fork of http-proxy, which keeps upstream connections by default; same runtime as Millrace',
+  setups: ['http', 'websocket'],
+  node: true,
+  locate: () => locatePackage('httpxy'),
+  prepare: (site) =>
+    launchNode(join(import.meta.dirname, 'proxy.ts'), [String(site.port), String(site.originPort)], site),
+};

@@ -1,0 +1,45 @@
+// What an idle connection weighs: resident memory of a fresh proxy that has seen a little traffic, then again with all the
+// connections open, each of which has had one answer and is silent. Fresh each time, since memory that was given out once
+// is rarely given back, and a second round would find it there.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { memoryOf } from '../host/accounting.ts';
+import { startCrowd } from '../load/crowd.ts';
+import { runLoad } from '../load/run-load.ts';
+import type { Round } from '../round.ts';
+import type { Turn } from './procedure.ts';
+
+/** Resident bytes per idle connection. Throws when the connections do not come up, and when the proxy closes them. */
+export async function measureIdle(turn: Turn): Promise<Round> {
+  const { scope, scenario, round, run } = turn;
+  const running = await turn.startAnew();
+  try {
+    const pid = running.child.pid;
+    const { connections } = scenario.load;
+    const warmUp = { ...scenario.load, connections: Math.min(connections, WARM_CONNECTIONS) };
+    await runLoad(scope, warmUp, { ...run, port: running.port, seconds: WARM_SECONDS });
+    await delay(SETTLE_MS);
+    const before = memoryOf(pid);
+    const crowd = await startCrowd(scope, { cores: run.cores, port: running.port, kind: 'idle', connections });
+    await delay(Math.max(run.seconds * 1000, SETTLE_MS));
+    const after = memoryOf(pid);
+    const { open, closed } = await crowd.close();
+    if (open < connections) throw new Error(`closed ${closed} of ${connections} idle connections`);
+    const idleBytes = (after.residentBytes - before.residentBytes) / connections;
+    return {
+      peer: running.peer.name,
+      round,
+      requests: connections,
+      figures: { idleBytes, residentBytes: after.residentBytes, peakResidentBytes: after.peakBytes },
+      latency: [],
+      errors: { connect: 0, read: 0, write: 0, timeout: 0, status: 0 },
+      marks: [],
+    };
+  } finally {
+    await scope.stop(running.child);
+  }
+}
+
+const WARM_CONNECTIONS = 64;
+const WARM_SECONDS = 2;
+const SETTLE_MS = 500;

@@ -1,0 +1,38 @@
+// Whether a proxy keeps working when more is asked of it than it can do: first its peak in a closed loop, then half as
+// much again in an open loop, which does not wait for anybody. Goodput is what is answered in time as a share of the peak.
+
+import { runLoad } from '../load/run-load.ts';
+import type { Round } from '../round.ts';
+import { account } from './account.ts';
+import type { Turn } from './procedure.ts';
+
+/** Goodput under overload, and the latency of what was answered. Throws when the peak cannot be measured. */
+export async function measureOverload(turn: Turn): Promise<Round> {
+  const { scope, scenario, running, round, proxyCores } = turn;
+  const run = { ...turn.run, generator: 'own', port: running.port } as const;
+  const peak = await runLoad(scope, scenario.load, { ...run, ratePerSecond: null });
+  const peakPerSecond = peak.requests / peak.seconds;
+  if (!(peakPerSecond > 0)) throw new Error('answered nothing in the closed loop');
+  const ratePerSecond = turn.run.ratePerSecond ?? Math.round(peakPerSecond * OVERLOAD);
+  const { result, figures, marks } = await account(running, proxyCores, run.seconds, () =>
+    runLoad(scope, scenario.load, { ...run, ratePerSecond }),
+  );
+  const { requests, latency, errors, unsent } = result;
+  return {
+    peer: running.peer.name,
+    round,
+    requests,
+    figures: {
+      ...figures,
+      peakPerSecond,
+      goodputShare: requests / result.seconds / peakPerSecond,
+      offeredPerSecond: (requests + unsent + errors.timeout) / result.seconds,
+    },
+    latency,
+    errors,
+    // Requests that time out are what this is about; others are wrong as ever.
+    marks: marks.filter((mark) => mark !== 'errors' || errors.timeout < Object.values(errors).reduce((a, b) => a + b)),
+  };
+}
+
+const OVERLOAD = 1.5;
