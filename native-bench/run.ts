@@ -11,7 +11,7 @@ import { lastWords, type Peer, type RunningPeer, startPeer } from './peers/peer.
 import { probeHeaders, probeReply } from './probe.ts';
 import { measureRound } from './procedure/procedure.ts';
 import type { Round } from './round.ts';
-import type { Scenario } from './scenario.ts';
+import type { ProcedureName, Scenario } from './scenario.ts';
 
 /** How long and how often, in whole seconds. */
 export interface Plan {
@@ -100,8 +100,8 @@ interface Walk {
 /** Peers and origin stand ready to be measured with this. */
 async function prepare(scope: Scope, bench: Bench, scenario: Scenario): Promise<Walk> {
   const cores = coresFor(scenario, bench.cores);
-  const open = scenario.procedure === 'load' ? bench.ratePerSecond : null;
-  const generator = chooseGenerator(scenario.load, open, bench.installed, bench.generator);
+  const wished = OPEN.includes(scenario.procedure) ? 'own' : bench.generator;
+  const generator = chooseGenerator(scenario.load, bench.ratePerSecond, bench.installed, wished);
   if (typeof generator !== 'string') throw new Error(generator.missing);
   const kind = scenario.load.kind === 'websocket' ? 'websocket' : 'plain';
   const origin = await startOrigin(scope, { cores: cores.origin, kind });
@@ -115,12 +115,12 @@ async function prepare(scope: Scope, bench: Bench, scenario: Scenario): Promise<
 }
 
 /**
- * An origin beside the load generator would be at its limit before the proxy is, so that nothing was overloaded: in that
- * scenario it shares the proxy's core where there are only two.
+ * An open loop keeps the generator's core busy all the time: an origin beside it would be waited for, and be at its limit
+ * before the proxy is. There it shares the proxy's core where there are only two.
  */
 function coresFor(scenario: Scenario, cores: Cores): Cores {
   const shared = cores.origin.join() === cores.load.join() && cores.proxy.join() !== cores.load.join();
-  return scenario.procedure === 'overload' && shared ? { ...cores, origin: cores.proxy } : cores;
+  return OPEN.includes(scenario.procedure) && shared ? { ...cores, origin: cores.proxy } : cores;
 }
 
 async function measureOrigin(walk: Walk): Promise<number | null> {
@@ -204,6 +204,8 @@ async function takeTurns(walk: Walk, running: RunningPeer[]): Promise<Round[]> {
   return taken;
 }
 
+/** Procedures with an open loop of their own, which only our own generator can drive. */
+const OPEN: readonly ProcedureName[] = ['slow-clients', 'overload'];
 const ORIGIN_SECONDS = 2;
 
 const GENERATORS: Readonly<Record<GeneratorName, string>> = {

@@ -10,8 +10,7 @@ export async function measureLoad({ scope, scenario, running, round, run, proxyC
   const { result, figures, marks } = await account(running, proxyCores, run.seconds, () =>
     runLoad(scope, scenario.load, { ...run, port: running.port }),
   );
-  const { requests, latency, errors, unsent } = result;
-  const offeredPerSecond = (requests + unsent) / result.seconds;
-  const offered = run.ratePerSecond === null ? {} : { offeredPerSecond };
+  const { requests, latency, errors } = result;
+  const offered = run.ratePerSecond === null ? {} : { offeredPerSecond: run.ratePerSecond };
   return { peer: running.peer.name, round, requests, figures: { ...figures, ...offered }, latency, errors, marks };
 }

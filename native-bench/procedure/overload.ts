@@ -17,7 +17,7 @@ export async function measureOverload(turn: Turn): Promise<Round> {
   const { result, figures, marks } = await account(running, proxyCores, run.seconds, () =>
     runLoad(scope, scenario.load, { ...run, ratePerSecond }),
   );
-  const { requests, latency, errors, unsent } = result;
+  const { requests, latency, errors } = result;
   return {
     peer: running.peer.name,
     round,
@@ -26,7 +26,7 @@ export async function measureOverload(turn: Turn): Promise<Round> {
       ...figures,
       peakPerSecond,
       goodputShare: requests / result.seconds / peakPerSecond,
-      offeredPerSecond: (requests + unsent + errors.timeout) / result.seconds,
+      offeredPerSecond: ratePerSecond,
     },
     latency,
     errors,

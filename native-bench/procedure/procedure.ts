@@ -32,7 +32,7 @@ export function measureRound(turn: Turn): Promise<Round> {
 
 /** About how many seconds a round takes, for the time left. */
 export function secondsOfRound(procedure: ProcedureName, seconds: number): number {
-  return procedure === 'slow-clients' || procedure === 'overload' ? seconds * 2 + 2 : seconds + OVERHEAD_SECONDS;
+  return procedure === 'slow-clients' || procedure === 'overload' ? seconds * 2 + 3 : seconds + OVERHEAD_SECONDS;
 }
 
 const OVERHEAD_SECONDS = 0.4;

@@ -3,6 +3,7 @@
 // that it delays.
 
 import { type Crowd, startCrowd } from '../load/crowd.ts';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type LoadErrors, type LoadResult, latencyAt } from '../load/load.ts';
 import { runLoad } from '../load/run-load.ts';
 import type { Round } from '../round.ts';
@@ -19,6 +20,8 @@ export async function measureSlowClients(turn: Turn): Promise<Round> {
   const place = { cores: run.cores, port: running.port, kind: 'drip', connections } as const;
   const crowd: Crowd = await startCrowd(scope, place);
   try {
+    // What fits into buffers on the way to slow readers is sent at once and in bulk; that is not what they are feared for.
+    await delay(SETTLE_MS);
     const { result, figures, marks } = await account(running, proxyCores, run.seconds, load);
     const quietP99Micros = latencyAt(quiet.latency, 0.99);
     return {
@@ -41,6 +44,7 @@ export function slowClients(quick: number): number {
   return Math.min(Math.round((quick * 2_000) / 64), 2_000);
 }
 
+const SETTLE_MS = 2_000;
 /** A pace that no proxy here finds hard. */
 const RATE_PER_SECOND = 2_000;
 
