@@ -2,8 +2,8 @@
 // its requests in byte by byte or reads its replies as slowly. An open loop, so that a stall is counted for every request
 // that it delays.
 
-import { type Crowd, startCrowd } from '../load/crowd.ts';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type Crowd, startCrowd } from '../load/crowd.ts';
 import { type LoadErrors, type LoadResult, latencyAt } from '../load/load.ts';
 import { runLoad } from '../load/run-load.ts';
 import type { Round } from '../round.ts';

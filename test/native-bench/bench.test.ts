@@ -1,40 +1,13 @@
-// The harness from the command line, over real processes: every scenario once, for a second, with loads small enough for a
-// test; peers that fail; revisions; interruption. What the figures are is not judged here.
+// The harness from the command line, over real processes: what is missing, peers that fail, revisions, interruption.
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { SCENARIOS } from '../../native-bench/catalogue.ts';
+import { test } from 'node:test';
 import { processTree } from '../../native-bench/host/accounting.ts';
 import { currentRevision } from '../../native-bench/host/revision.ts';
-import { readReport } from '../../native-bench/report/json.ts';
-import type { Report, ScenarioReport } from '../../native-bench/report/report.ts';
-
-const MAIN = join(import.meta.dirname, '../../lib/cli/main.ts');
-const SMALL = ['--quick', '--seconds', '1', '--connections', '8', '--peers', 'millrace'];
-
-test('every scenario runs for a second, or says which feature it waits for', async (t) => {
-  const folder = ownFolder(t);
-  const json = join(folder, 'report.json');
-  const { code, out, err } = await bench(t, [...SMALL, '--json', json]);
-  assert.equal(code, 0, err);
-  const report = readBack(json);
-  assert.deepEqual(
-    report.scenarios.map(({ name }) => name),
-    SCENARIOS.map(({ name }) => name),
-  );
-  for (const scenario of report.scenarios) {
-    const { unbuilt } = SCENARIOS.find(({ name }) => name === scenario.name)!;
-    assert.equal(scenario.omitted, unbuilt, scenario.name);
-    assert.ok(out.includes(scenario.name));
-    if (unbuilt !== null) assert.ok(out.includes(unbuilt), scenario.name);
-    else assertMeasured(scenario);
-  }
-});
+import { assertMeasured, bench, collect, ownFolder, readBack, start } from './harness.ts';
 
 test('our own generator stands in where no other is installed', async (t) => {
   const folder = ownFolder(t);
@@ -112,56 +85,6 @@ test('an interrupted run leaves neither process nor folder', async (t) => {
   assert.deepEqual(tree.filter(living), []);
   assert.deepEqual(readdirSync(folder), []);
 });
-
-function assertMeasured({ name, headline, rows, rounds, remarks }: ScenarioReport): void {
-  const row = rows.find(({ peer }) => peer === 'millrace');
-  assert.ok(row !== undefined, `${name}: ${remarks.join(' ')}`);
-  assert.ok(Number.isFinite(row.figures[headline]?.median), `${name} has no ${headline}`);
-  assert.ok(rounds[0]!.requests > 0, name);
-  const unanswered = name === 'overload' ? 0 : row.errors;
-  assert.equal(unanswered, 0, `${name} had errors: ${JSON.stringify(rounds[0])}`);
-}
-
-interface Outcome {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function bench(t: TestContext, args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
-  const child = start(t, args, env);
-  const said = collect(child);
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, ...said };
-}
-
-function start(t: TestContext, args: readonly string[], env: Record<string, string>): ChildProcess {
-  const child = spawn(process.execPath, [MAIN, 'bench', ...args], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  return child;
-}
-
-function collect(child: ChildProcess): { out: string; err: string } {
-  const said = { out: '', err: '' };
-  child.stdout?.setEncoding('utf8').on('data', (text) => (said.out += text));
-  child.stderr?.setEncoding('utf8').on('data', (text) => (said.err += text));
-  return said;
-}
-
-function readBack(file: string): Report {
-  const report = readReport(readFileSync(file, 'utf8'));
-  assert.ok(typeof report !== 'string', String(report));
-  return report;
-}
-
-function ownFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 /** Whether a process runs; one that has ended and waits to be collected does not. */
 function living(pid: number): boolean {

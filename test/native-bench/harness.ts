@@ -1,0 +1,67 @@
+// Runs `millrace bench` as a process and reads back what it wrote.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { readReport } from '../../native-bench/report/json.ts';
+import type { Report, ScenarioReport } from '../../native-bench/report/report.ts';
+
+const MAIN = join(import.meta.dirname, '../../lib/cli/main.ts');
+
+export function assertMeasured({ name, headline, rows, rounds, remarks }: ScenarioReport): void {
+  const row = rows.find(({ peer }) => peer === 'millrace');
+  assert.ok(row !== undefined, `${name}: ${remarks.join(' ')}`);
+  assert.ok(Number.isFinite(row.figures[headline]?.median), `${name} has no ${headline}`);
+  assert.ok(rounds[0]!.requests > 0, name);
+  const unanswered = name === 'overload' ? 0 : row.errors;
+  assert.equal(unanswered, 0, `${name} had errors: ${JSON.stringify(rounds[0])}`);
+}
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+export async function bench(
+  t: TestContext,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<Outcome> {
+  const child = start(t, args, env);
+  const said = collect(child);
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, ...said };
+}
+
+export function start(t: TestContext, args: readonly string[], env: Record<string, string>): ChildProcess {
+  const child = spawn(process.execPath, [MAIN, 'bench', ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  return child;
+}
+
+export function collect(child: ChildProcess): { out: string; err: string } {
+  const said = { out: '', err: '' };
+  child.stdout?.setEncoding('utf8').on('data', (text) => (said.out += text));
+  child.stderr?.setEncoding('utf8').on('data', (text) => (said.err += text));
+  return said;
+}
+
+export function readBack(file: string): Report {
+  const report = readReport(readFileSync(file, 'utf8'));
+  assert.ok(typeof report !== 'string', String(report));
+  return report;
+}
+
+export function ownFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
