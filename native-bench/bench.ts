@@ -3,14 +3,14 @@
 // stdout, progress to stderr.
 
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { allowedCores, describeCores, describeMachine, divideCores, findProgram, pinSelf } from './host/machine.ts';
 import { currentRevision, findRevision, layOut, ROOT, treeIn } from './host/revision.ts';
 import { closeOnSignals, type Launcher, Scope } from './host/scope.ts';
 import { describeCatalogue, type Given, type Options, peersFor, readOptions } from './options.ts';
 import { millrace, millraceAt } from './peers/millrace/peer.ts';
-import type { Peer } from './peers/peer.ts';
+import { locate, type Peer } from './peers/peer.ts';
 import { secondsOfRound } from './procedure/procedure.ts';
 import { writeJson } from './report/json.ts';
 import { spliceReadme, writeMarkdown } from './report/markdown.ts';
@@ -31,6 +31,8 @@ import type { Scenario } from './scenario.ts';
 export async function runBench(given: Given, command: string): Promise<number | { faults: string[] }> {
   const options = readOptions(given);
   if ('faults' in options) return options;
+  const unwritable = faultsOfFiles(options);
+  if (unwritable.length > 0) return { faults: unwritable };
   const against = options.against === null ? null : findRevision(options.against);
   if (typeof against === 'string') return { faults: [`--against: ${against}`] };
   if (options.list) process.stdout.write(describeCatalogue());
@@ -62,7 +64,7 @@ async function measure(options: Options, command: string, against: string | null
   const launcher = { taskset: findProgram('taskset'), setpriv: findProgram('setpriv') };
   // Holds what lives longer than one scenario.
   const scope = new Scope(launcher);
-  const removeHandlers = closeOnSignals(scope);
+  const removeHandlers = closeOnSignals();
   const progress = new Progress({
     stream: process.stderr,
     terminal: process.stderr.isTTY === true && process.env['TERM'] !== 'dumb',
@@ -72,7 +74,8 @@ async function measure(options: Options, command: string, against: string | null
   try {
     const bench = prepareBench(options, launcher, progress);
     const others = against === null ? [] : [otherRevision(scope, against, progress)];
-    const chosen = against !== null && options.peers === null ? [millrace] : options.peers;
+    const chosen =
+      against === null ? options.peers : [millrace, ...(options.peers ?? []).filter((one) => one !== millrace)];
     const setting = {
       format: REPORT_FORMAT,
       startedAt: startedAt.toISOString(),
@@ -86,9 +89,15 @@ async function measure(options: Options, command: string, against: string | null
     } as const;
     process.stdout.write(`${drawSetting(setting)}\n`);
     const pairs = options.scenarios.map((scenario) => [scenario, peersFor(scenario, chosen, others)] as const);
-    const { scenarios, failed } = await runAll(bench, pairs, progress);
-    write(options, { ...setting, scenarios }, progress);
-    return failed || scenarios.every(({ rounds, omitted }) => omitted === null && rounds.length === 0) ? 1 : 0;
+    const keep = (scenarios: readonly ScenarioReport[]): void => {
+      // A run that is broken off leaves what it had.
+      if (options.json !== null) writeFileSync(options.json, writeJson({ ...setting, scenarios }));
+    };
+    const { scenarios, failed } = await runAll(bench, pairs, progress, keep);
+    const written = write(options, { ...setting, scenarios }, failed, progress);
+    return failed || !written || scenarios.every(({ rounds, omitted }) => omitted === null && rounds.length === 0)
+      ? 1
+      : 0;
   } finally {
     progress.end();
     await scope.close();
@@ -100,6 +109,7 @@ async function runAll(
   bench: Bench,
   pairs: readonly (readonly [Scenario, readonly Peer[]])[],
   progress: Progress,
+  keep: (scenarios: readonly ScenarioReport[]) => void,
 ): Promise<{ scenarios: ScenarioReport[]; failed: boolean }> {
   const scenarios: ScenarioReport[] = [];
   let failed = false;
@@ -115,6 +125,7 @@ async function runAll(
     const report = await runOne(bench, scenario, peers);
     failed ||= report.failed;
     scenarios.push(report.scenario);
+    keep(scenarios);
     const table = drawScenario(report.scenario, styled(process.stdout));
     progress.pause(() => process.stdout.write(`${table}\n`));
   }
@@ -177,12 +188,44 @@ function secondsOfScenario({ plan }: Bench, { procedure }: Scenario, peers: numb
   return (plan.warmUpSeconds + 1 + round * plan.rounds) * peers + 3;
 }
 
-function write(options: Options, report: Report, progress: Progress): void {
+/** The files asked for that cannot be written: found before anything is measured for them. */
+function faultsOfFiles({ json, html, markdown }: Options): string[] {
+  const faults: string[] = [];
+  for (const [name, file] of Object.entries({ json, html, markdown })) {
+    if (file === null) continue;
+    try {
+      closeSync(openSync(file, 'a'));
+    } catch (error) {
+      faults.push(`--${name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return faults;
+}
+
+/** Writes what was asked for; false when some of it could not be, which keeps nothing else from being written. */
+function write(options: Options, report: Report, failed: boolean, progress: Progress): boolean {
   const { reports } = readResults(RESULTS);
-  if (options.json !== null) writeFileSync(options.json, writeJson(report));
-  if (options.html !== null) writeFileSync(options.html, writePage(report, [...reports, report]));
-  if (options.markdown !== null) writeFileSync(options.markdown, writeMarkdown(report));
-  if (!options.publish) return;
+  const files: [string | null, () => string][] = [
+    [options.json, () => writeJson(report)],
+    [options.html, () => writePage(report, [...reports, report])],
+    [options.markdown, () => writeMarkdown(report)],
+  ];
+  let whole = true;
+  for (const [file, text] of files) {
+    if (file === null) continue;
+    try {
+      writeFileSync(file, text());
+    } catch (error) {
+      whole = false;
+      progress.line(`${file} was not written: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  if (options.publish && failed) progress.line('nothing is published: something went wrong on the way');
+  else if (options.publish) publish(report, progress);
+  return whole;
+}
+
+function publish(report: Report, progress: Progress): void {
   progress.line(`kept as ${keepResult(RESULTS, report)}`);
   writeFileSync(join(ROOT, 'docs/benchmarks.md'), writeMarkdown(report));
   const readme = join(ROOT, 'README.md');
@@ -195,7 +238,7 @@ function write(options: Options, report: Report, progress: Progress): void {
 function versions(bench: Bench, options: Options, chosen: readonly Peer[] | null): string[] {
   const found = new Set<string>();
   for (const peer of new Set(options.scenarios.flatMap((scenario) => peersFor(scenario, chosen, [])))) {
-    const located = peer.locate();
+    const located = locate(peer);
     if ('version' in located) found.add(located.version);
   }
   if (bench.installed.wrk !== null) {

@@ -3,8 +3,9 @@
 
 import { didYouMean } from '../lib/base/nearest.ts';
 import { PEERS, SCENARIOS } from './catalogue.ts';
+import { allowedCores } from './host/machine.ts';
 import type { GeneratorName, Load } from './load/load.ts';
-import type { Peer } from './peers/peer.ts';
+import { locate, type Peer } from './peers/peer.ts';
 import { targetText } from './report/wording.ts';
 import type { Plan } from './run.ts';
 import type { Scenario } from './scenario.ts';
@@ -73,6 +74,7 @@ export function readOptions({ options: given, operands }: Given): Options | { fa
     list: given.has('list'),
     trend: given.has('trend'),
   };
+  faults.push(...contradictions(given, options));
   return faults.length > 0 ? { faults } : options;
 }
 
@@ -97,12 +99,30 @@ export function describeCatalogue(): string {
   }
   lines.push('Peers');
   for (const peer of PEERS) {
-    const located = peer.locate();
+    const located = locate(peer);
     lines.push(`  ${peer.name}: ${peer.about}`, `    ${'version' in located ? located.version : located.missing}`);
   }
   return `${lines.join('\n')}\n`;
 }
 
+/** What cannot be had together, or not on this machine. */
+function contradictions(given: ReadonlyMap<string, string>, { generator, workers }: Options): string[] {
+  const faults: string[] = [];
+  if (given.has('rate') && generator !== null && generator !== 'own') {
+    faults.push(`--rate needs the generator own: ${generator} knows closed loops only`);
+  }
+  // One core is left to origin and load generator where there is more than one.
+  const most = Math.max(allowedCores().length - 1, 1);
+  if (workers > most) faults.push(`--workers: this machine has cores for at most ${most}`);
+  const partial = PARTIAL.filter((name) => given.has(name)).map((name) => `--${name}`);
+  if (given.has('publish') && partial.length > 0) {
+    faults.push(`--publish is for whole runs: leave out ${partial.join(', ')}`);
+  }
+  return faults;
+}
+
+/** Options that make of a run something else than what documents are to show. */
+const PARTIAL = ['quick', 'peers', 'against', 'rate', 'connections', 'generator'];
 const GENERATORS = ['wrk', 'h2load', 'own'] as const satisfies readonly GeneratorName[];
 const MOST = 1_000;
 const MOST_CONNECTIONS = 60_000;

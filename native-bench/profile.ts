@@ -36,7 +36,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const scope = new Scope({ taskset: findProgram('taskset'), setpriv: findProgram('setpriv') });
-  const removeHandlers = closeOnSignals(scope);
+  const removeHandlers = closeOnSignals();
   try {
     for (const tool of wish.tools) await profile(scope, wish, tool);
     return 0;
@@ -127,8 +127,12 @@ async function load(
 function endProxy(child: Child, program: readonly string[]): void {
   const words = program.join('\0');
   for (const pid of processTree(child.pid)) {
-    const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-    if (line.includes(words) && !line.includes(CLINIC)) process.kill(pid, 'SIGTERM');
+    try {
+      const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      if (line.includes(words) && !line.includes(CLINIC)) process.kill(pid, 'SIGTERM');
+    } catch {
+      // It has ended since the list was made.
+    }
   }
 }
 

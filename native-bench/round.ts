@@ -5,9 +5,10 @@ import type { LatencyPoint, LoadErrors } from './load/load.ts';
 
 /**
  * What makes a round doubtful. `errors`: some requests went wrong. `disturbed`: others used the proxy's core as well.
- * `coarse`: less CPU time was used than the kernel's clock can tell within a percent.
+ * `coarse`: less CPU time was used than the kernel's clock can tell within a percent. `unsent`: requests of an open loop
+ * found every connection busy and were never sent.
  */
-export type Mark = 'errors' | 'disturbed' | 'coarse';
+export type Mark = 'errors' | 'disturbed' | 'coarse' | 'unsent';
 
 export interface Round {
   readonly peer: string;

@@ -3,11 +3,12 @@
 
 import { FIGURES } from './figures.ts';
 import { type Cores, describeCores } from './host/machine.ts';
-import { closeOnSignals, type Launcher, Scope } from './host/scope.ts';
+import { type Launcher, Scope } from './host/scope.ts';
 import type { GeneratorName, LoadRun } from './load/load.ts';
 import { chooseGenerator, runLoad } from './load/run-load.ts';
+import { INSPECT_PATH } from './origin/content.ts';
 import { startOrigin } from './origin/origin.ts';
-import { lastWords, type Peer, type RunningPeer, startPeer } from './peers/peer.ts';
+import { lastWords, locate, type Peer, type RunningPeer, startPeer } from './peers/peer.ts';
 import { probeHeaders, probeReply } from './probe.ts';
 import { measureRound } from './procedure/procedure.ts';
 import type { Round } from './round.ts';
@@ -66,7 +67,6 @@ export interface Skip {
 /** Runs one scenario with `peers`. Throws when the origin does not start; stops all that it started in any case. */
 export async function runScenario(bench: Bench, scenario: Scenario, peers: readonly Peer[]): Promise<ScenarioResult> {
   const scope = new Scope(bench.launcher);
-  const removeHandlers = closeOnSignals(scope);
   try {
     const walk = await prepare(scope, bench, scenario);
     const originPerSecond = await measureOrigin(walk);
@@ -80,7 +80,6 @@ export async function runScenario(bench: Bench, scenario: Scenario, peers: reado
     throw error;
   } finally {
     await scope.close();
-    removeHandlers();
   }
 }
 
@@ -99,7 +98,7 @@ interface Walk {
 
 /** Peers and origin stand ready to be measured with this. */
 async function prepare(scope: Scope, bench: Bench, scenario: Scenario): Promise<Walk> {
-  const cores = coresFor(scenario, bench.cores);
+  const cores = coresFor(bench, scenario);
   const wished = OPEN.includes(scenario.procedure) ? 'own' : bench.generator;
   const generator = chooseGenerator(scenario.load, bench.ratePerSecond, bench.installed, wished);
   if (typeof generator !== 'string') throw new Error(generator.missing);
@@ -107,9 +106,11 @@ async function prepare(scope: Scope, bench: Bench, scenario: Scenario): Promise<
   const origin = await startOrigin(scope, { cores: cores.origin, kind });
   const notes = [`Load by ${GENERATORS[generator]}; origin: ${origin.version}.`];
   if (cores !== bench.cores) notes.push(`Cores: ${describeCores(cores)}.`);
-  if (bench.ratePerSecond !== null) notes.push(`Open loop: ${bench.ratePerSecond} requests/s whatever the proxy does.`);
+  const rated = scenario.procedure === 'load' || scenario.procedure === 'slow-clients';
+  const ratePerSecond = rated ? bench.ratePerSecond : null;
+  if (ratePerSecond !== null) notes.push(`Open loop: ${ratePerSecond} requests/s whatever the proxy does.`);
   const { seconds } = bench.plan;
-  const run = { generator, cores: cores.load, seconds, ratePerSecond: bench.ratePerSecond };
+  const run = { generator, cores: cores.load, seconds, ratePerSecond };
   const found = { skipped: [], notes, unequal: new Map() };
   return { scope, bench, scenario, cores, originPort: origin.port, run, ...found };
 }
@@ -118,9 +119,10 @@ async function prepare(scope: Scope, bench: Bench, scenario: Scenario): Promise<
  * An open loop keeps the generator's core busy all the time: an origin beside it would be waited for, and be at its limit
  * before the proxy is. There it shares the proxy's core where there are only two.
  */
-function coresFor(scenario: Scenario, cores: Cores): Cores {
+function coresFor({ cores, ratePerSecond }: Bench, scenario: Scenario): Cores {
   const shared = cores.origin.join() === cores.load.join() && cores.proxy.join() !== cores.load.join();
-  return OPEN.includes(scenario.procedure) && shared ? { ...cores, origin: cores.proxy } : cores;
+  const open = OPEN.includes(scenario.procedure) || ratePerSecond !== null;
+  return open && shared ? { ...cores, origin: cores.proxy } : cores;
 }
 
 async function measureOrigin(walk: Walk): Promise<number | null> {
@@ -140,17 +142,18 @@ async function startPeers(walk: Walk, peers: readonly Peer[]): Promise<RunningPe
   const ready: RunningPeer[] = [];
   for (const peer of peers) {
     bench.progress.step(scenario.name, peer.name, 0, bench.plan.rounds);
-    const located = peer.locate();
+    const located = locate(peer);
     if ('missing' in located) {
-      skip(walk, { peer: peer.name, reason: located.missing, failed: false });
+      skip(walk, { peer: peer.name, reason: located.missing, failed: located.broken ?? false });
       continue;
     }
     try {
       const running = await start(walk, peer);
       try {
         await probeReply(running.port, scenario);
-        if (scenario.setup === 'http') {
-          const missing = await probeHeaders(running.port);
+        if (scenario.setup === 'http' || scenario.setup === 'http-routes') {
+          const path = scenario.setup === 'http' ? INSPECT_PATH : `/service-0${INSPECT_PATH}`;
+          const missing = await probeHeaders(running.port, path);
           if (missing.length > 0) walk.unequal.set(peer.name, missing);
         }
         if (scenario.procedure !== 'idle') await warmUp(walk, running.port);

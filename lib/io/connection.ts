@@ -196,6 +196,7 @@ export class Connection extends Timed implements Reader, Sender {
     if (this.ended || this.gone) return;
     flush();
     this.ended = true;
+    this.#holdEnd();
     this.socket.end();
   }
 
@@ -213,6 +214,7 @@ export class Connection extends Timed implements Reader, Sender {
     }
     // Its slab may be somebody else's by now: not one byte may be read into it.
     this.socket.pause();
+    if (!this.ended) this.#holdEnd();
     this.socket.destroySoon();
     // Nobody else watches over what still waits.
     this.#closingMs = standstillMs > 0 ? standstillMs : CLOSING_MS;
@@ -290,6 +292,14 @@ export class Connection extends Timed implements Reader, Sender {
       report(again);
       this.reset();
     }
+  }
+
+  /**
+   * Before our side is closed: what waits past the stream's queue must be waited for by the stream too. It would shut
+   * the handle down at once, behind those bytes, and a handle that is shutting down cannot be reset any more.
+   */
+  #holdEnd(): void {
+    if (this.socket.writableLength === 0 && waits(this.socket)) this.socket.write(EMPTY);
   }
 
   #await(): void {

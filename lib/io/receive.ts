@@ -209,7 +209,9 @@ export function takenBytes(socket: Socket): number {
 /** Closes at once, with a reset where the kind of socket has one; unix sockets have none, and Node throws for them. */
 export function breakOff(socket: Socket): void {
   const handle = (socket as unknown as PrivateSocket)._handle;
-  if (typeof handle?.reset === 'function') socket.resetAndDestroy();
+  // Our end is on its way with nothing before it: such a handle refuses a reset, and Node would forget it unclosed.
+  const ending = socket.writableEnded && !socket.writableFinished && !waits(socket);
+  if (typeof handle?.reset === 'function' && !ending) socket.resetAndDestroy();
   else socket.destroy();
 }
 

@@ -1,7 +1,7 @@
 // Revisions of Millrace itself: which one stands in this checkout, and how another one is laid beside it to be compared.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** The checkout that this harness is part of. */
@@ -9,14 +9,14 @@ export const ROOT = join(import.meta.dirname, '../..');
 
 /** The commit of the checkout, shortened, with `+` behind it when its files have been changed; null without git. */
 export function currentRevision(): string | null {
-  const commit = git('rev-parse', '--short', 'HEAD');
+  const commit = ownRepository() ? git('rev-parse', '--short', 'HEAD') : null;
   if (commit === null) return null;
-  return git('status', '--porcelain', '--', 'lib', 'package-lock.json') === '' ? commit : `${commit}+`;
+  return git('status', '--porcelain', '--', 'lib', 'native-bench', 'package-lock.json') === '' ? commit : `${commit}+`;
 }
 
 /** The commit that `reference` (a branch, tag or commit) names, shortened; or a sentence that says why it does not. */
 export function findRevision(reference: string): { readonly commit: string } | string {
-  if (git('rev-parse', '--git-dir') === null) return 'revisions can only be compared in a checkout with git';
+  if (!ownRepository()) return 'revisions can only be compared in a checkout with git';
   // A dash in front would be read as an option.
   const commit = reference.startsWith('-') ? null : git('rev-parse', '--short', '--verify', `${reference}^{commit}`);
   return commit === null ? `no revision is named ${reference}; name a branch, a tag or a commit` : { commit };
@@ -51,6 +51,12 @@ function dependencies(tree: string): string {
   if (!existsSync(file)) return '';
   const { dependencies = {} } = JSON.parse(readFileSync(file, 'utf8')) as { dependencies?: Record<string, string> };
   return JSON.stringify(Object.entries(dependencies).sort());
+}
+
+/** Whether git knows this very tree, and not one that it was unpacked into. */
+function ownRepository(): boolean {
+  const top = git('rev-parse', '--show-toplevel');
+  return top !== null && realpathSync(top) === realpathSync(ROOT);
 }
 
 /** What git says, trimmed; null when it fails or is not there. */

@@ -63,6 +63,7 @@ export class Scope {
     this.#launcher = launcher;
     this.#patienceMs = patienceMs;
     process.once('exit', this.#whenExiting);
+    OPEN.add(this);
   }
 
   /** A new temporary folder, removed when the scope closes. Readable by all: nginx drops to another user when root starts it. */
@@ -111,6 +112,7 @@ export class Scope {
   closeAtOnce(): void {
     this.closed = true;
     process.removeListener('exit', this.#whenExiting);
+    OPEN.delete(this);
     for (const child of this.#children) {
       if (!child.running) continue;
       for (const pid of processTree(child.pid)) signal(pid, 'SIGKILL');
@@ -126,17 +128,17 @@ export class Scope {
 }
 
 /**
- * Closes `scope` and exits with 128 + the signal's number on the first SIGINT, SIGTERM or SIGHUP; a second one exits at
+ * Closes every open scope and exits with 128 + the signal's number on the first SIGINT, SIGTERM or SIGHUP; a second one exits at
  * once. Returns what removes the handlers again.
  */
-export function closeOnSignals(scope: Scope): () => void {
+export function closeOnSignals(): () => void {
   let asked = false;
   const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
   const handlers = Object.entries(numbers).map(([name, number]) => {
     const handler = (): void => {
       if (asked) process.exit(128 + number);
       asked = true;
-      void scope.close().finally(() => process.exit(128 + number));
+      void Promise.all([...OPEN].map((scope) => scope.close())).finally(() => process.exit(128 + number));
     };
     process.on(name, handler);
     return { name, handler };
@@ -147,6 +149,8 @@ export function closeOnSignals(scope: Scope): () => void {
 }
 
 const KEPT_CHARACTERS = 65_536;
+/** Scopes that own something still. */
+const OPEN = new Set<Scope>();
 
 /** setpriv makes the kernel end the child if the harness is killed outright; taskset pins. Both exec, so the pid stays. */
 function wrapped({ command, args, cores }: Launch, { taskset, setpriv }: Launcher): string[] {

@@ -37,7 +37,8 @@ export interface Peer {
   prepare(site: Site): Omit<Launch, 'cores'>;
 }
 
-export type Located = { readonly version: string } | { readonly missing: string };
+/** `broken`: it is there, but cannot be asked for its version. */
+export type Located = { readonly version: string } | { readonly missing: string; readonly broken?: boolean };
 
 /** A peer that accepts connections on `port`. */
 export interface RunningPeer {
@@ -45,6 +46,16 @@ export interface RunningPeer {
   readonly child: Child;
   readonly port: number;
   readonly folder: string;
+}
+
+/** Finds a peer; one that cannot even tell its version must not end a run that others could go on with. */
+export function locate(peer: Peer): Located {
+  try {
+    return peer.locate();
+  } catch (error) {
+    const said = error instanceof Error ? error.message.trim().replaceAll(/\s+/g, ' ') : String(error);
+    return { missing: `it is installed but does not run: ${said}`, broken: true };
+  }
 }
 
 /** Starts a peer on a free loopback port and waits until it accepts. Throws with what it said when it does not. */

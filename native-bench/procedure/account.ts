@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FigureName, Figures } from '../figures.ts';
 import { busyTicks, clockTicksPerSecond, contextSwitches, cpuTicks, memoryOf } from '../host/accounting.ts';
 import { probeSocket, watchHeap } from '../host/heap.ts';
-import { type LatencyPoint, type LoadResult, latencyAt } from '../load/load.ts';
+import { countErrors, type LatencyPoint, type LoadResult, latencyAt } from '../load/load.ts';
 import type { RunningPeer } from '../peers/peer.ts';
 import type { Mark } from '../round.ts';
 
@@ -74,9 +74,10 @@ export function latencyFigures(latency: readonly LatencyPoint[]): Figures {
 }
 
 /** Which marks a round gets. */
-export function marksOf(round: Pick<LoadResult, 'errors'> & { otherShare: number; ticks: number }): Mark[] {
+export function marksOf(round: Pick<LoadResult, 'errors' | 'unsent'> & { otherShare: number; ticks: number }): Mark[] {
   const marks: Mark[] = [];
-  if (Object.values(round.errors).some((count) => count > 0)) marks.push('errors');
+  if (countErrors(round.errors) > 0) marks.push('errors');
+  if (round.unsent > 0) marks.push('unsent');
   if (round.otherShare > DISTURBED_SHARE) marks.push('disturbed');
   if (round.ticks < COARSE_TICKS) marks.push('coarse');
   return marks;

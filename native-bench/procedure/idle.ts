@@ -1,4 +1,4 @@
-// What an idle connection weighs: resident memory of a fresh proxy that has seen a little traffic, then again with all the
+// What an idle connection weighs: resident memory of a fresh proxy that has seen a few requests, then again with all the
 // connections open, each of which has had one answer and is silent. Fresh each time, since memory that was given out once
 // is rarely given back, and a second round would find it there.
 
@@ -17,7 +17,9 @@ export async function measureIdle(turn: Turn): Promise<Round> {
     const pid = running.child.pid;
     const { connections } = scenario.load;
     const warmUp = { ...scenario.load, connections: Math.min(connections, WARM_CONNECTIONS) };
-    await runLoad(scope, warmUp, { ...run, port: running.port, seconds: WARM_SECONDS });
+    // Slowly: what a hot warm-up leaves unused in a heap would be filled first, and weigh nothing.
+    const slowly = { generator: 'own', ratePerSecond: WARM_PER_SECOND, seconds: 1 } as const;
+    await runLoad(scope, warmUp, { ...run, ...slowly, port: running.port });
     await delay(SETTLE_MS);
     const before = memoryOf(pid);
     const crowd = await startCrowd(scope, { cores: run.cores, port: running.port, kind: 'idle', connections });
@@ -40,6 +42,6 @@ export async function measureIdle(turn: Turn): Promise<Round> {
   }
 }
 
-const WARM_CONNECTIONS = 64;
-const WARM_SECONDS = 2;
+const WARM_CONNECTIONS = 8;
+const WARM_PER_SECOND = 50;
 const SETTLE_MS = 500;

@@ -1,6 +1,8 @@
 // Whether a proxy keeps working when more is asked of it than it can do: first its peak in a closed loop, then half as
-// much again in an open loop, which does not wait for anybody. Goodput is what is answered in time as a share of the peak.
+// much again in an open loop, which does not wait for anybody and opens connection after connection, so that what is too
+// much reaches the proxy. Goodput is what is answered within a second as a share of the peak.
 
+import { countErrors } from '../load/load.ts';
 import { runLoad } from '../load/run-load.ts';
 import type { Round } from '../round.ts';
 import { account } from './account.ts';
@@ -13,9 +15,10 @@ export async function measureOverload(turn: Turn): Promise<Round> {
   const peak = await runLoad(scope, scenario.load, { ...run, ratePerSecond: null });
   const peakPerSecond = peak.requests / peak.seconds;
   if (!(peakPerSecond > 0)) throw new Error('answered nothing in the closed loop');
-  const ratePerSecond = turn.run.ratePerSecond ?? Math.round(peakPerSecond * OVERLOAD);
+  const ratePerSecond = Math.round(peakPerSecond * OVERLOAD);
+  const crowded = { ...scenario.load, connections: Math.min(scenario.load.connections * CROWD, MOST_CONNECTIONS) };
   const { result, figures, marks } = await account(running, proxyCores, run.seconds, () =>
-    runLoad(scope, scenario.load, { ...run, ratePerSecond }),
+    runLoad(scope, crowded, { ...run, ratePerSecond }),
   );
   const { requests, latency, errors } = result;
   return {
@@ -31,8 +34,11 @@ export async function measureOverload(turn: Turn): Promise<Round> {
     latency,
     errors,
     // Requests that time out are what this is about; others are wrong as ever.
-    marks: marks.filter((mark) => mark !== 'errors' || errors.timeout < Object.values(errors).reduce((a, b) => a + b)),
+    marks: marks.filter((mark) => mark !== 'unsent' && (mark !== 'errors' || errors.timeout < countErrors(errors))),
   };
 }
 
 const OVERLOAD = 1.5;
+/** As many connections for each of the closed loop's may be open at once under overload. */
+const CROWD = 32;
+const MOST_CONNECTIONS = 8_000;

@@ -8,6 +8,7 @@ import {
   facts,
   figureOf,
   figureText,
+  furtherFigures,
   headings,
   NOTHING,
   outcomeText,
@@ -93,6 +94,12 @@ function section(scenario: ScenarioReport): string[] {
   }
   below.push(...remarks.map((remark) => `- ${escapeMarkdown(remark)}`));
   if (below.length > 0) lines.push('', ...below);
+  const further = furtherFigures(scenario);
+  if (further !== null) {
+    const cells = rows.map((row) => rowCells(further, row).map(escapeMarkdown));
+    const table = drawMarkdownTable([headings(further), ...cells], [0]);
+    lines.push('', '<details><summary>More figures</summary>', '', ...table, '', '</details>');
+  }
   return lines;
 }
 

@@ -14,6 +14,7 @@ import { drawTrendSection } from './trend-chart.ts';
 import {
   facts,
   figureOf,
+  furtherFigures,
   headings,
   momentText,
   outcomeText,
@@ -79,7 +80,7 @@ function hashOf(text: string): string {
 
 function lead({ startedAt, revision, machine }: Report): string {
   const of = revision === null ? '' : ` of revision <code>${escapeMarkup(shortRevision(revision))}</code>`;
-  return `Taken on ${escapeMarkup(momentText(startedAt))} UTC${of} on ${escapeMarkup(machine.cpu)}. All proxies did the same work in turn, on the same core, for the same origin.`;
+  return `Taken on ${escapeMarkup(momentText(startedAt))} UTC${of} on ${escapeMarkup(machine.cpu)}. The proxies took turns on the same cores before the same origin; where one did other work than the rest, it is said below its table.`;
 }
 
 function overviewTitle({ startedAt, plan, machine }: Report): string {
@@ -120,6 +121,7 @@ function drawScenarioSection(scenario: ScenarioReport): string {
 ${verdicts.length === 0 ? '' : `<ul class="verdicts" aria-label="Targets">${verdicts.map(drawVerdict).join('')}</ul>`}
 ${charts === '' ? '' : `<div class="pair">${charts}</div>`}
 ${rows.length === 0 ? '<p>Nothing measured.</p>' : drawRows(scenario)}
+${drawFurther(scenario)}
 ${remarks.length === 0 ? '' : `<ul class="remarks">${remarks.map((remark) => `<li>${escapeMarkup(remark)}</li>`).join('')}</ul>`}</section>`;
 }
 
@@ -128,6 +130,12 @@ function drawVerdict(verdict: Verdict): string {
   const sign = outcome === 'reached' ? '✓ ' : outcome === 'missed' ? '✗ ' : '';
   const ending = outcome === '' ? '' : `, ${outcome}`;
   return `<li class="${outcome}"><span aria-hidden="true">${sign}</span>${escapeMarkup(targetText(verdict.target))}: <b>${valueText(verdict)}</b>${ending}</li>`;
+}
+
+/** What the table leaves out, folded away. */
+function drawFurther(scenario: ScenarioReport): string {
+  const further = furtherFigures(scenario);
+  return further === null ? '' : `<details><summary>More figures</summary>${drawRows(further)}</details>`;
 }
 
 function drawRows(scenario: ScenarioReport): string {

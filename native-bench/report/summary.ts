@@ -44,6 +44,7 @@ const MEANING: Readonly<Record<Mark, string>> = {
   errors: 'had errors (marked !)',
   disturbed: "were disturbed by other work on the proxy's core (marked ~)",
   coarse: 'used too little CPU time for a resolution of one percent',
+  unsent: 'could not send all that was due: every connection was busy, and latency is a lower bound',
 };
 
 function outline({ name, title, headline, columns }: Scenario) {
@@ -90,7 +91,9 @@ function remarks(result: ScenarioResult, rows: readonly Row[]): string[] {
   for (const [peer, missing] of result.unequal) {
     lines.push(`${peer} does not add ${missing.join(', ')}: it does less work than the others.`);
   }
-  if (result.scenario.procedure === 'load') lines.push(...bottlenecks(rows));
+  // At a given rate nobody is meant to be at a limit.
+  const given = rows.some(({ figures }) => figures.offeredPerSecond !== undefined);
+  if (result.scenario.procedure === 'load' && !given) lines.push(...bottlenecks(rows));
   for (const row of rows) {
     for (const [mark, count] of Object.entries(row.marks)) {
       lines.push(`${row.peer}: ${count} of ${row.rounds} rounds ${MEANING[mark as Mark]}.`);
@@ -113,7 +116,7 @@ function bottlenecks(rows: readonly Row[]): string[] {
   }
   if (waiting.length > 0) {
     lines.push(
-      `Not at its limit: ${waiting.join(', ')} of its core busy. Origin and load generator were the bottleneck: compare CPU, not requests/s.`,
+      `Not at its limit: ${waiting.join(', ')} of its core busy: origin, load generator or something else than its own CPU time held it back. Compare CPU, not requests/s.`,
     );
   }
   return lines;

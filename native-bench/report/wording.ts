@@ -33,6 +33,15 @@ export function headings({ columns }: ScenarioReport): string[] {
   return ['peer', ...columns.map((name) => figureOf(name).heading), 'errors', 'Millrace ÷ peer'];
 }
 
+/** The same scenario with the figures that its table leaves out; null when there are none. */
+export function furtherFigures(scenario: ScenarioReport): ScenarioReport | null {
+  const names = Object.keys(FIGURES) as FigureName[];
+  const columns = names.filter(
+    (name) => !scenario.columns.includes(name) && scenario.rows.some(({ figures }) => figures[name] !== undefined),
+  );
+  return columns.length === 0 ? null : { ...scenario, columns };
+}
+
 /** One row of the table. The headline, throughput and p99 show their edges, the others would only crowd it. */
 export function rowCells({ columns, headline }: ScenarioReport, row: Row): string[] {
   const cells = columns.map((name) => {

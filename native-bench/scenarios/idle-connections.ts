@@ -9,7 +9,7 @@ import { bareGet } from './shapes.ts';
 
 export const idleConnections: Scenario = {
   name: 'idle-connections',
-  title: 'memory of 10,000 idle plain client connections',
+  title: 'memory of 10,000 idle client connections, plain ones until TLS is built',
   setup: 'http',
   load: { kind: 'http', connections: 10_000, requests: [bareGet(SMALL_PATH, SMALL_BYTES)], closing: false },
   procedure: 'idle',

@@ -1,6 +1,7 @@
 // One connection over a real socket: sending, waiting for the kernel, closing in each way, deadlines and crashes.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +9,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Connection, NOBODY, onCrash, type Receiver, wheel } from '../../lib/io/connection.ts';
 import { dial } from '../../lib/io/dial.ts';
+import { descriptorOf } from '../../lib/io/receive.ts';
 import { flush, GATHER_BYTES } from '../../lib/io/send.ts';
 import { releaseSlab, slabsInUse, takeSlab } from '../../lib/io/slab.ts';
 import { Timed } from '../../lib/io/wheel.ts';
@@ -436,3 +438,60 @@ test('where the private interface is missing, connections are accepted all the s
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 2));
 }
+
+test('a connection that has ended its side before everything left is still reset, closed and done with', async (t) => {
+  const error = Object.assign(new Error('given up'), { code: 'EX' });
+  const ways: Readonly<Record<string, (connection: Connection) => void>> = {
+    'close that stands still': (connection) => connection.close(50),
+    'finish, then reset': (connection) => {
+      connection.finish();
+      connection.reset();
+    },
+    'finish, then abort later': (connection) => {
+      connection.finish();
+      setImmediate(() => connection.abort(error));
+    },
+    'finish, then destroy': (connection) => {
+      connection.finish();
+      connection.destroy();
+    },
+  };
+  for (const [name, leave] of Object.entries(ways)) {
+    for (const waiting of [true, false]) {
+      const { connection, client } = await pair(t, new Witness());
+      client.pause();
+      // Piece by piece, so that nothing is queued behind the one that has to wait.
+      while (waiting && !connection.blocked) {
+        connection.send(pool, 0, 10_000);
+        flush();
+      }
+      const gone = new Promise<void>((resolve) => {
+        connection.onGone = resolve;
+      });
+      leave(connection);
+      await gone;
+      assert.equal(connection.socket.destroyed, true, name);
+      assert.equal(slabsInUse(), start, name);
+      assert.equal(descriptorOf(connection.socket), -1, name);
+    }
+  }
+});
+
+test('an end that is sent while bytes wait comes behind them', async (t) => {
+  const { connection, client } = await pair(t, new Witness());
+  client.pause();
+  let total = 0;
+  for (; !connection.blocked; total += 10_000) {
+    connection.send(pool, 0, 10_000);
+    flush();
+  }
+  connection.finish();
+  let seen = 0;
+  client.on('data', (chunk: Buffer) => {
+    seen += chunk.length;
+  });
+  client.resume();
+  await once(client, 'end');
+  assert.equal(seen, total);
+  client.end();
+});

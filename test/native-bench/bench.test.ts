@@ -77,8 +77,13 @@ test('an interrupted run leaves neither process nor folder', async (t) => {
   const folder = ownFolder(t);
   const child = start(t, ['http-small', '--seconds', '30', '--peers', 'millrace'], { TMPDIR: folder });
   const said = collect(child);
-  // Proxy, origin and generator are up: the peer is being warmed up or measured.
-  while (child.exitCode === null && processTree(child.pid!).length < 4) await pause();
+  // The proxy is up beside the origin, and a generator works on it.
+  const proxied = (pid: number): boolean => /millrace\.yaml/.test(commandOf(pid));
+  while (child.exitCode === null) {
+    const tree = processTree(child.pid!);
+    if (tree.some(proxied) && tree.some((pid) => /\bwrk\b|generator/.test(commandOf(pid)))) break;
+    await pause();
+  }
   const tree = processTree(child.pid!);
   child.kill('SIGINT');
   assert.deepEqual(await once(child, 'exit'), [130, null], said.err);
@@ -92,6 +97,14 @@ function living(pid: number): boolean {
     return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
+  }
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch {
+    return '';
   }
 }
 

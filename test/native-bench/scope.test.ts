@@ -99,7 +99,7 @@ async function startHarness(
   const script = `
     import { closeOnSignals, Scope } from ${JSON.stringify(join(BENCH, 'host/scope.ts'))};
     const scope = new Scope(${launcher});
-    closeOnSignals(scope);
+    closeOnSignals();
     const folder = scope.folder();
     const args = ['-e', "setInterval(() => {}, 1000); console.log('ready')"];
     const child = scope.start('child', { command: process.execPath, args, cores: [] });

@@ -41,9 +41,14 @@ test('ratios skip rounds that one side lacks or that had no requests', () => {
 
 test('rounds are marked for errors, company on the core and too little work', () => {
   const errors = { connect: 0, read: 0, write: 0, timeout: 0, status: 0 };
-  assert.deepEqual(marksOf({ errors, otherShare: 0.05, ticks: 300 }), []);
+  assert.deepEqual(marksOf({ errors, unsent: 0, otherShare: 0.05, ticks: 300 }), []);
   const wrong = { ...errors, status: 1 };
-  assert.deepEqual(marksOf({ errors: wrong, otherShare: 0.2, ticks: 99 }), ['errors', 'disturbed', 'coarse']);
+  assert.deepEqual(marksOf({ errors: wrong, unsent: 1, otherShare: 0.2, ticks: 99 }), [
+    'errors',
+    'unsent',
+    'disturbed',
+    'coarse',
+  ]);
 });
 
 test('latency figures are read off the curve, and there are none of an empty one', () => {

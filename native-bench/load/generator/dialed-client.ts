@@ -6,7 +6,7 @@ import type { Connection } from '../../../lib/io/connection.ts';
 import { type Dialer, dial } from '../../../lib/io/dial.ts';
 import type { LoadErrors } from '../load.ts';
 import type { Client, Pace } from './pace.ts';
-import { PAUSE_MS, type Tally, TIMEOUT_MS } from './tally.ts';
+import { PAUSE_MS, type Tally } from './tally.ts';
 
 export abstract class DialedClient implements Client, Dialer {
   protected readonly tally: Tally;
@@ -38,7 +38,7 @@ export abstract class DialedClient implements Client, Dialer {
     this.busy = true;
     this.dueMs = dueMs;
     this.#connection ??= dial(this.#address, this);
-    this.#connection.expireIn(Math.max(TIMEOUT_MS - (nowMs - dueMs), 1));
+    this.#connection.expireIn(Math.max(this.tally.patienceMs - (nowMs - dueMs), 1));
     if (this.#ready) this.ask();
   }
 
@@ -104,8 +104,11 @@ export abstract class DialedClient implements Client, Dialer {
   protected fail(kind: keyof LoadErrors): void {
     this.drop();
     if (!this.busy) return;
-    this.tally.errors[kind]++;
+    if (kind === 'timeout') this.tally.gaveUp(this.dueMs, performance.now());
+    else this.tally.errors[kind]++;
+    this.tally.pausing++;
     this.#pause = setTimeout(() => {
+      this.tally.pausing--;
       if (!this.#stopped) this.over(performance.now());
     }, PAUSE_MS);
   }

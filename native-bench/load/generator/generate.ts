@@ -3,7 +3,7 @@
 import { onCrash } from '../../../lib/io/connection.ts';
 import { ClosedLoop } from './closed-loop.ts';
 import { HttpClient, httpScript } from './http-client.ts';
-import { OpenLoop } from './open-loop.ts';
+import { OPEN_PATIENCE_MS, OpenLoop } from './open-loop.ts';
 import type { Client, Run } from './pace.ts';
 import { partOf, type ThreadOutcome, type ThreadSpec } from './spec.ts';
 import { Tally } from './tally.ts';
@@ -15,7 +15,7 @@ export async function generate(spec: ThreadSpec): Promise<ThreadOutcome> {
   const { seconds, ratePerSecond, thread, threads } = spec;
   const crashed = new Promise<never>((_resolve, reject) => onCrash(reject));
   await Promise.race([warmUp(spec), crashed]);
-  const tally = new Tally();
+  const tally = ratePerSecond === null ? new Tally() : new Tally(OPEN_PATIENCE_MS);
   const loop: Run =
     ratePerSecond === null ? new ClosedLoop(seconds) : new OpenLoop(tally, { seconds, ratePerSecond, thread, threads });
   const took = await Promise.race([loop.run(clientsOf(spec, tally, loop)), crashed]);

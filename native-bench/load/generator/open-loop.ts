@@ -1,10 +1,10 @@
 // The open loop: requests are due at even intervals whatever the proxy does, and their latency counts from then. Those
-// that find no client free wait in a bounded line, and behind its end they are counted as unsent; so a proxy that stalls
+// that find no client free wait in line until nobody would wait any longer; so a proxy that stalls
 // pays for every request that came meanwhile, where a closed loop would merely have asked less.
 
 import type { Client, Run } from './pace.ts';
 import { partOf } from './spec.ts';
-import { type Tally, TIMEOUT_MS } from './tally.ts';
+import type { Tally } from './tally.ts';
 
 /** What is due: a rate for some seconds, of which each of the threads takes every `threads`th request. */
 export interface Arrivals {
@@ -25,7 +25,7 @@ export class OpenLoop implements Run {
   #busy = 0;
   readonly #idle: Client[] = [];
   /** When those who wait were due: a ring. */
-  readonly #line = new Float64Array(LINE_LENGTH);
+  readonly #line: Float64Array;
   #lineStart = 0;
   #waiting = 0;
   #settle: (() => void) | null = null;
@@ -36,6 +36,7 @@ export class OpenLoop implements Run {
     this.#intervalMs = (1000 / ratePerSecond) * threads;
     this.#firstMs = (1000 / ratePerSecond) * thread;
     this.#total = partOf(Math.round(seconds * ratePerSecond), thread, threads);
+    this.#line = new Float64Array(Math.min(this.#total, LINE_LENGTH));
   }
 
   /** Requests that are not answered soon after the last was due count as timed out. The seconds end with the last answer. */
@@ -48,7 +49,8 @@ export class OpenLoop implements Run {
     });
     this.#settle = null;
     for (const client of clients) client.stop();
-    this.#tally.errors.timeout += this.#busy + this.#waiting;
+    // Those who pause have been counted when they failed.
+    this.#tally.errors.timeout += this.#busy - this.#tally.pausing + this.#waiting;
     return Math.max(this.#seconds, (this.#tally.lastMs - this.#startMs) / 1000);
   }
 
@@ -56,10 +58,10 @@ export class OpenLoop implements Run {
     this.#busy--;
     while (this.#waiting > 0) {
       const dueMs = this.#line[this.#lineStart]!;
-      this.#lineStart = (this.#lineStart + 1) % LINE_LENGTH;
+      this.#lineStart = (this.#lineStart + 1) % this.#line.length;
       this.#waiting--;
-      if (nowMs - dueMs < TIMEOUT_MS) return this.#begin(client, dueMs, nowMs);
-      this.#tally.errors.timeout++;
+      if (nowMs - dueMs < this.#tally.patienceMs) return this.#begin(client, dueMs, nowMs);
+      this.#tally.gaveUp(dueMs, nowMs);
     }
     this.#idle.push(client);
     if (this.#busy === 0 && this.#arrived === this.#total) this.#settle?.();
@@ -95,8 +97,8 @@ export class OpenLoop implements Run {
     // The last to become free first: a connection that is not needed is not dialed.
     const client = this.#idle.pop();
     if (client !== undefined) this.#begin(client, dueMs, nowMs);
-    else if (this.#waiting === LINE_LENGTH) this.#tally.unsent++;
-    else this.#line[(this.#lineStart + this.#waiting++) % LINE_LENGTH] = dueMs;
+    else if (this.#waiting === this.#line.length) this.#tally.unsent++;
+    else this.#line[(this.#lineStart + this.#waiting++) % this.#line.length] = dueMs;
   }
 
   #begin(client: Client, dueMs: number, nowMs: number): void {
@@ -105,7 +107,10 @@ export class OpenLoop implements Run {
   }
 }
 
-const LINE_LENGTH = 10_000;
+/** 16 MB at most: what does not fit would have waited far longer than anybody does. */
+const LINE_LENGTH = 2_000_000;
+/** How long anybody waits for an answer in an open loop. */
+export const OPEN_PATIENCE_MS = 1_000;
 const COARSE_MS = 2;
 /** How long what is under way when the last request was due may still take. */
 const PATIENCE_MS = 1_000;

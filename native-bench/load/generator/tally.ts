@@ -14,6 +14,10 @@ export class Tally {
   requests = 0;
   bytes = 0;
   unsent = 0;
+  /** Clients between a failure and their next connection. */
+  pausing = 0;
+  /** How long anybody waits for an answer, from when it was due. */
+  readonly patienceMs: number;
   /** When the last good answer came. */
   lastMs = 0;
   readonly errors: { -readonly [Kind in keyof LoadErrors]: number } = {
@@ -25,10 +29,24 @@ export class Tally {
   };
   readonly #latency = latencyHistogram();
 
-  /** An answer as it should be, at `nowMs` to what was due at `dueMs`. */
+  constructor(patienceMs = TIMEOUT_MS) {
+    this.patienceMs = patienceMs;
+  }
+
+  /** An answer as it should be, at `nowMs` to what was due at `dueMs`. Nobody is there any more for one that is late. */
   answered(dueMs: number, nowMs: number): void {
+    if (nowMs - dueMs > this.patienceMs) {
+      this.gaveUp(dueMs, nowMs);
+      return;
+    }
     this.requests++;
     this.lastMs = nowMs;
+    recordMicros(this.#latency, (nowMs - dueMs) * 1000);
+  }
+
+  /** What was due at `dueMs` has had no answer for too long. It took at least this long, and is not left out. */
+  gaveUp(dueMs: number, nowMs: number): void {
+    this.errors.timeout++;
     recordMicros(this.#latency, (nowMs - dueMs) * 1000);
   }
 

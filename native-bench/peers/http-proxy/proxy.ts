@@ -38,6 +38,7 @@ proxy.on('error', (_error, _request, response) => {
 
 const server = createServer((request, response) => proxy.web(request, response));
 server.on('upgrade', (request, socket, head) => proxy.ws(request, socket, head));
+server.keepAliveTimeout = 300_000; // as the others: idle clients stay
 server.listen(Number(port), '127.0.0.1', 1024);
 
 function addFields(upstream: ClientRequest): void {

@@ -26,6 +26,7 @@ const server = createServer((request, response) => {
 server.on('upgrade', (request, socket, head) => {
   proxy.ws(request, socket as Socket, {}, head).catch(() => {});
 });
+server.keepAliveTimeout = 300_000; // as the others: idle clients stay
 server.listen(port, '127.0.0.1', 1024);
 
 function addFields(upstream: ClientRequest): void {
