@@ -8,7 +8,7 @@ import { slabsInUse } from '../../lib/io/slab.ts';
 import { RequestHead, ResponseHead } from '../../lib/wire/http1/head.ts';
 import { carve, memory, REQUEST, RESPONSE } from '../../lib/wire/http1/llhttp.ts';
 import { idleParsers, leaseParser, Outcome, type Parser, releaseParser, Verdict } from '../../lib/wire/http1/parser.ts';
-import { REQUEST_VECTORS, RESPONSE_VECTORS, reply, request, spell, unchunk } from '../support/http.ts';
+import { REQUEST_VECTORS, RESPONSE_VECTORS, readChunked, reply, request, spell, unchunk } from '../support/http.ts';
 import { type Origin, startOrigin } from '../support/origin.ts';
 import { connectPeer, type Peer } from '../support/peer.ts';
 import { httpTo, startProxy, type TestProxy } from '../support/proxy.ts';
@@ -196,11 +196,10 @@ function readRequests(text: string): { requests: string[]; rest: string } {
       body = text.slice(bodyEnd, bodyEnd + bytes);
       bodyEnd += bytes;
     } else if (coding !== undefined) {
-      const end = /(^|\r\n)0\r\n([^\r\n]+\r\n)*\r\n/.exec(text.slice(bodyEnd));
-      if (end === null) return { requests, rest: text };
-      const { payload, trailers } = unchunk(text.slice(bodyEnd));
-      body = payload + trailers.join('|');
-      bodyEnd += end.index + end[0].length;
+      const chunked = readChunked(text.slice(bodyEnd));
+      if (chunked === null) return { requests, rest: text };
+      body = chunked.payload + chunked.trailers.join('|');
+      bodyEnd += chunked.length;
     }
     requests.push(`${[line, ...fields.filter((field) => !/^X-Request-Id/.test(field))].join('\n')}\n\n${body}`);
     text = text.slice(bodyEnd);

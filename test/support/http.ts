@@ -95,27 +95,44 @@ function readVectors<Vector>(name: string): Vector[] {
   return JSON.parse(readFileSync(new URL(`../../fixtures/http/${name}.json`, import.meta.url), 'utf8')) as Vector[];
 }
 
-/** The payload of a whole chunked body and the lines of its trailer section. Throws when it is not whole. */
-export function unchunk(body: string): { payload: string; trailers: string[] } {
+export interface Unchunked {
+  readonly payload: string;
+  readonly trailers: string[];
+  /** How much of the text the body takes. */
+  readonly length: number;
+}
+
+/** The payload of a chunked body and the lines of its trailer section. Throws when it is not whole. */
+export function unchunk(text: string): Pick<Unchunked, 'payload' | 'trailers'> {
+  const body = readChunked(text);
+  if (body === null) throw new Error(`not a whole chunked body: ${JSON.stringify(text)}`);
+  const { payload, trailers } = body;
+  return { payload, trailers };
+}
+
+/**
+ * The same; null when there is no more of it yet. By its sizes alone, since data may look like the end of a body. Throws
+ * when it cannot become one.
+ */
+export function readChunked(text: string): Unchunked | null {
   let at = 0;
   let payload = '';
   for (;;) {
-    const lineEnd = body.indexOf('\r\n', at);
-    const size = Number.parseInt(body.slice(at, lineEnd), 16);
-    if (lineEnd < 0 || Number.isNaN(size)) throw new Error(`no chunk at ${at} of ${JSON.stringify(body)}`);
+    const lineEnd = text.indexOf('\r\n', at);
+    if (lineEnd < 0) return null;
+    const line = text.slice(at, lineEnd);
+    if (!/^[0-9a-f]+$/i.test(line)) throw new Error(`no chunk at ${at} of ${JSON.stringify(text)}`);
+    const size = Number.parseInt(line, 16);
     at = lineEnd + 2;
     if (size === 0) break;
-    payload += body.slice(at, at + size);
-    if (body.slice(at + size, at + size + 2) !== '\r\n') throw new Error(`no end of chunk in ${JSON.stringify(body)}`);
-    at += size + 2;
+    const end = at + size;
+    if (text.length < end + 2) return null;
+    if (text.slice(end, end + 2) !== '\r\n') throw new Error(`no end of chunk in ${JSON.stringify(text)}`);
+    payload += text.slice(at, end);
+    at = end + 2;
   }
-  const end = body.indexOf('\r\n\r\n', at - 2);
-  if (end < 0) throw new Error('no end of trailers');
-  return {
-    payload,
-    trailers: body
-      .slice(at, end)
-      .split('\r\n')
-      .filter((line) => line !== ''),
-  };
+  const end = text.indexOf('\r\n\r\n', at - 2);
+  if (end < 0) return null;
+  const trailers = text.slice(at, Math.max(at, end)).split('\r\n');
+  return { payload, trailers: trailers.filter((line) => line !== ''), length: end + 4 };
 }
