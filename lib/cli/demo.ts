@@ -7,7 +7,7 @@ import type { ConfigurationDocument } from '../config/schema.ts';
 import { type Command, EXIT_FAILED, EXIT_USAGE, LOG_OPTION } from './command.ts';
 import { type DemoOrigins, startDemoOrigins } from './demo-origins.ts';
 import { openLog, readLogChoice, reportConfigErrors, reportUsage, writeResult } from './output.ts';
-import { serve } from './serve.ts';
+import { type Started, serve } from './serve.ts';
 
 export const demoCommand: Command = {
   name: 'demo',
@@ -28,16 +28,24 @@ Listens on 127.0.0.1:8080 and 127.0.0.1:8081, or on free ports where those are t
       describe(origins, await freePort(HTTP_PORT), await freePort(TCP_PORT)),
       'millrace demo',
     );
+    // A port may be taken between the look at it and the listening.
+    const elsewhere = checkConfiguration(describe(origins, 0, 0), 'millrace demo');
     if ('errors' in result) {
       reportConfigErrors(result.errors, 'error', choice.format === 'json');
       return EXIT_FAILED;
     }
     // What listens is printed below, in a form made for reading.
     const log = openLog(choice, 'warn');
-    const code = await serve(result.configuration, log, (addresses) => {
+    const started: Started = (addresses) => {
       const find = (name: string): string => addresses.find(({ listener }) => listener === name)?.address ?? '';
       writeResult(welcome(origins, find('web'), find('echo')));
-    });
+    };
+    const code = await serve(
+      result.configuration,
+      log,
+      started,
+      'errors' in elsewhere ? undefined : elsewhere.configuration,
+    );
     origins.close();
     return code;
   },

@@ -11,10 +11,18 @@ export type Started = (addresses: readonly { listener: string; address: string }
 
 /**
  * Starts the proxy and resolves to the exit code once it has ended: 0 after a drain (also when the drain timeout cut
- * something off, which the log then says), 1 when it could not start or was told twice to stop.
+ * something off, which the log then says), 1 when it could not start or was told twice to stop. `otherwise` is started
+ * when `configuration` cannot be.
  */
-export async function serve(configuration: Configuration, log: Log, started?: Started): Promise<number> {
-  const server = await Server.start(buildSnapshot(configuration, log), log);
+export async function serve(
+  configuration: Configuration,
+  log: Log,
+  started?: Started,
+  otherwise?: Configuration,
+): Promise<number> {
+  let server = await Server.start(buildSnapshot(configuration, log), log);
+  if (!(server instanceof Server) && otherwise !== undefined)
+    server = await Server.start(buildSnapshot(otherwise, log), log);
   if (!(server instanceof Server)) {
     log.error(server.fault);
     return EXIT_FAILED;

@@ -13,12 +13,9 @@ const curl = findProgram('curl', 'curl');
 const withCurl = { skip: curl === null };
 
 test('a second demo takes other ports and both serve', withCurl, async (t) => {
-  const demos: ReturnType<typeof startMillrace>[] = [];
+  const demos = [startMillrace(t, ['demo']), startMillrace(t, ['demo'])];
   const urls = new Set<string>();
-  for (let place = 0; place < 2; place++) {
-    // One after the other: ports are looked for and then taken, and two that start at once may find the same ones.
-    const demo = startMillrace(t, ['demo']);
-    demos.push(demo);
+  for (const demo of demos) {
     await demo.until(({ out }) => out.includes('Ctrl-C'), 'its welcome');
     assert.match(demo.out, /^Millrace is running\.\n/);
     const url = /http:\/\/127\.0\.0\.1:\d+\//.exec(demo.out)![0];
