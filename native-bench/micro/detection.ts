@@ -12,7 +12,7 @@ import {
   writeProxyHeaderV2,
 } from '../../lib/wire/proxy-protocol.ts';
 import { BROWSER_REQUEST, CLIENT_HELLO, SMALL_REQUEST, SSH_GREETING } from './samples.ts';
-import type { Case, Subject, Trial } from './subject.ts';
+import { type Case, ours, type Subject, type Trial, theirs } from './subject.ts';
 
 export const detection: Subject = {
   name: 'detection',
@@ -43,22 +43,9 @@ function protocol(name: string, samples: readonly Buffer[]): Trial {
 }
 
 function ourProtocol(samples: readonly Buffer[]): Case {
-  return {
-    name: 'millrace',
-    ours: true,
-    note: '',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0, at = 0; i < PER_RUN; i++) {
-        const bytes = samples[at]!;
-        sum += detect(bytes, 0, bytes.length);
-        at = at + 1 < samples.length ? at + 1 : 0;
-      }
-      return sum;
-    },
-    answer: () => samples.map((bytes) => detect(bytes, 0, bytes.length)),
-  };
+  const next = inTurn(samples);
+  const classify = (bytes: Buffer): number => detect(bytes, 0, bytes.length);
+  return ours(PER_RUN, { operate: () => classify(next()), answer: () => samples.map(classify) });
 }
 
 const TLS = /^\x16\x03[\x00-\x04][\x00-\xff]{2}\x01/;
@@ -72,50 +59,42 @@ function byExpressions(samples: readonly Buffer[]): Case {
     if (TLS.test(text)) return Detected.TLS;
     return HTTP2.test(text) ? Detected.HTTP2 : Detected.OTHER;
   };
-  return {
-    name: 'expressions on a string',
-    ours: false,
-    note: 'less: does not say when more bytes are needed',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0, at = 0; i < PER_RUN; i++) {
-        sum += classify(samples[at]!);
-        at = at + 1 < samples.length ? at + 1 : 0;
-      }
-      return sum;
-    },
+  const next = inTurn(samples);
+  return theirs(PER_RUN, 'expressions on a string', 'less: does not say when more bytes are needed', {
+    operate: () => classify(next()),
     answer: () => samples.map(classify),
+  });
+}
+
+/** Gives the samples one after the other, again and again. */
+function inTurn(samples: readonly Buffer[]): () => Buffer {
+  let at = 0;
+  return () => {
+    const bytes = samples[at]!;
+    at = at + 1 < samples.length ? at + 1 : 0;
+    return bytes;
   };
 }
 
 function ourProxy(bytes: Buffer): Case {
   const header = new ProxyHeader();
-  const read = (): number => {
+  const operate = (): number => {
     if (readProxyHeader(bytes, 0, bytes.length, header) !== ProxyRead.DONE) throw new Error('the header was refused');
-    return header.sourcePort + header.sourceAddress.length;
+    return weigh(header);
   };
-  return {
-    name: 'millrace',
-    ours: true,
-    note: '',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += read();
-      return sum;
-    },
+  return ours(PER_RUN, {
+    operate,
     answer() {
-      read();
-      return [header.sourceAddress, header.sourcePort, header.destinationAddress, header.destinationPort];
+      operate();
+      return inOrder(header);
     },
-  };
+  });
 }
 
 const PROXY_LINE = /^PROXY TCP[46] (\S+) (\S+) (\d{1,5}) (\d{1,5})\r\n/;
 
 function lineByExpression(bytes: Buffer): Case {
-  const read = () => {
+  const read = (): Ends => {
     const match = PROXY_LINE.exec(bytes.toString('latin1', 0, 107))!;
     return {
       sourceAddress: match[1]!,
@@ -124,27 +103,17 @@ function lineByExpression(bytes: Buffer): Case {
       destinationPort: Number(match[4]),
     };
   };
-  return {
-    name: 'expression on a string',
-    ours: false,
-    note: 'less: addresses and ports are not checked',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        const { sourcePort, sourceAddress } = read();
-        sum += sourcePort + sourceAddress.length;
-      }
-      return sum;
-    },
-    answer: () => Object.values(inOrder(read())),
-  };
+  const note = 'less: addresses and ports are not checked';
+  return theirs(PER_RUN, 'expression on a string', note, {
+    operate: () => weigh(read()),
+    answer: () => inOrder(read()),
+  });
 }
 
 const V2_SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 
 function binaryUnchecked(bytes: Buffer): Case {
-  const read = () => {
+  const read = (): Ends => {
     if (!bytes.subarray(0, 12).equals(V2_SIGNATURE) || bytes[12] !== 0x21 || bytes[13] !== 0x11) {
       throw new Error('the header was refused');
     }
@@ -155,21 +124,11 @@ function binaryUnchecked(bytes: Buffer): Case {
       destinationPort: bytes.readUInt16BE(26),
     };
   };
-  return {
-    name: 'short reader of IPv4',
-    ours: false,
-    note: 'less: nothing but TCP over IPv4; lengths, TLVs and checksum are not looked at',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        const { sourcePort, sourceAddress } = read();
-        sum += sourcePort + sourceAddress.length;
-      }
-      return sum;
-    },
-    answer: () => Object.values(inOrder(read())),
-  };
+  const note = 'less: nothing but TCP over IPv4; lengths, TLVs and checksum are not looked at';
+  return theirs(PER_RUN, 'short reader of IPv4', note, {
+    operate: () => weigh(read()),
+    answer: () => inOrder(read()),
+  });
 }
 
 interface Ends {
@@ -179,31 +138,28 @@ interface Ends {
   readonly destinationPort: number;
 }
 
-function inOrder({ sourceAddress, sourcePort, destinationAddress, destinationPort }: Ends): Ends {
-  return { sourceAddress, sourcePort, destinationAddress, destinationPort };
+/** A number that both of what is read go into. */
+function weigh({ sourceAddress, sourcePort }: Ends): number {
+  return sourcePort + sourceAddress.length;
+}
+
+function inOrder({ sourceAddress, sourcePort, destinationAddress, destinationPort }: Ends): unknown {
+  return [sourceAddress, sourcePort, destinationAddress, destinationPort];
 }
 
 function ourHello(): Case {
   const hello = new ClientHello();
-  const read = (): number => {
+  const operate = (): number => {
     if (readClientHello(CLIENT_HELLO, 0, CLIENT_HELLO.length, hello) !== Hello.DONE) throw new Error(hello.fault);
     return hello.serverName.length;
   };
-  return {
-    name: 'millrace',
-    ours: true,
-    note: '',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += read();
-      return sum;
-    },
+  return ours(PER_RUN, {
+    operate,
     answer() {
-      read();
+      operate();
       return hello.serverName;
     },
-  };
+  });
 }
 
 /** Steps from length to length to the server's name. */
@@ -222,16 +178,9 @@ function nameUnchecked(): Case {
     }
     return '';
   };
-  return {
-    name: 'short reader of the name',
-    ours: false,
-    note: 'less: the name alone, without ALPN and versions; one record, no checks, stops at the name',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += read(CLIENT_HELLO).length;
-      return sum;
-    },
+  const note = 'less: the name alone, without ALPN and versions; one record, no checks, stops at the name';
+  return theirs(PER_RUN, 'short reader of the name', note, {
+    operate: () => read(CLIENT_HELLO).length,
     answer: () => read(CLIENT_HELLO),
-  };
+  });
 }

@@ -14,7 +14,7 @@ import { carve, memory, REQUEST, RESPONSE } from '../../lib/wire/http1/llhttp.ts
 import { leaseParser, type Parser, releaseParser, Verdict } from '../../lib/wire/http1/parser.ts';
 import { readTarget, Target } from '../../lib/wire/uri.ts';
 import { BROWSER_REQUEST, LARGE_REQUEST, REPLY, SMALL_REQUEST } from './samples.ts';
-import type { Case, Subject, Trial } from './subject.ts';
+import { type Case, ours, type Subject, type Trial, theirs } from './subject.ts';
 
 export const headRewrite: Subject = {
   name: 'head-rewrite',
@@ -43,14 +43,14 @@ const OUT = Buffer.alloc(64 * 1024);
 function requestTrial(name: string, bytes: Buffer): Trial {
   return {
     name: `${name}, ${bytes.length} bytes`,
-    cases: [ourRequest(bytes), requestFromObject(bytes), requestFromList(bytes)],
+    cases: [ourRequest(bytes), fromObject(bytes, addToRequest), fromList(bytes, linesOfRequest)],
   };
 }
 
 function replyTrial(bytes: Buffer): Trial {
   return {
     name: `reply, ${bytes.length} bytes`,
-    cases: [ourReply(bytes), replyFromObject(bytes), replyFromList(bytes)],
+    cases: [ourReply(bytes), fromObject(bytes, () => {}), fromList(bytes, () => '')],
   };
 }
 
@@ -62,79 +62,11 @@ function ourRequest(bytes: Buffer): Case {
     return id.put(at);
   };
   const request = exchange as Exchange;
-  const write = (): number => {
+  const operate = (): number => {
     if (writeRequestHead(request, 'preserve') !== null) throw new Error('the head was refused');
     return written.end;
   };
-  return {
-    name: 'millrace',
-    ours: true,
-    note: '',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += write();
-      return sum;
-    },
-    answer: () => sortedLines(memory, written.start, write()),
-  };
-}
-
-function requestFromObject(bytes: Buffer): Case {
-  const { line, list } = readText(bytes);
-  const headers = Object.fromEntries(pairs(list).map(([name, value]) => [name.toLowerCase(), value]));
-  const write = (): number => {
-    const outgoing: Record<string, string> = {};
-    for (const name in headers) {
-      if (!DROPPED.has(name)) outgoing[name] = headers[name]!;
-    }
-    outgoing['via'] = '1.1 millrace';
-    outgoing['x-forwarded-for'] = ADDRESS;
-    outgoing['x-forwarded-proto'] = 'http';
-    outgoing['x-forwarded-host'] = headers['host']!;
-    outgoing['x-request-id'] = randomUUID();
-    let head = `${line}\r\n`;
-    for (const name in outgoing) head += `${name}: ${outgoing[name]!}\r\n`;
-    return OUT.write(`${head}\r\n`, 0, 'latin1');
-  };
-  return {
-    name: 'object of headers',
-    ours: false,
-    note: 'less: no checks, nothing that Connection names is dropped',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += write();
-      return sum;
-    },
-    answer: () => sortedLines(OUT, 0, write()),
-  };
-}
-
-function requestFromList(bytes: Buffer): Case {
-  const { line, list } = readText(bytes);
-  const host = pairs(list).find(([name]) => name === 'Host')![1];
-  const write = (): number => {
-    let head = `${line}\r\n`;
-    for (let i = 0; i < list.length; i += 2) {
-      if (!DROPPED.has(list[i]!.toLowerCase())) head += `${list[i]!}: ${list[i + 1]!}\r\n`;
-    }
-    head += `Via: 1.1 millrace\r\nX-Forwarded-For: ${ADDRESS}\r\nX-Forwarded-Proto: http\r\n`;
-    head += `X-Forwarded-Host: ${host}\r\nX-Request-Id: ${randomUUID()}\r\n\r\n`;
-    return OUT.write(head, 0, 'latin1');
-  };
-  return {
-    name: 'raw list of headers',
-    ours: false,
-    note: 'less: no checks, nothing that Connection names is dropped',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += write();
-      return sum;
-    },
-    answer: () => sortedLines(OUT, 0, write()),
-  };
+  return ours(PER_RUN, { operate, answer: () => sortedLines(memory, written.start, operate()) });
 }
 
 function ourReply(bytes: Buffer): Case {
@@ -142,68 +74,58 @@ function ourReply(bytes: Buffer): Case {
   parse(bytes, RESPONSE, (parser) => head.read(parser));
   head.fields = kept;
   const out = carve(64 * 1024);
-  const write = (): number => putReplyHead(head, FRAMING, null, out);
-  return {
-    name: 'millrace',
-    ours: true,
-    note: '',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += write();
-      return sum;
-    },
-    answer: () => sortedLines(memory, out, write()),
-  };
+  const operate = (): number => putReplyHead(head, FRAMING, null, out);
+  return ours(PER_RUN, { operate, answer: () => sortedLines(memory, out, operate()) });
 }
 
-function replyFromObject(bytes: Buffer): Case {
+type Headers = Record<string, string>;
+
+/** `add` puts in what is new; `headers` are those that came. */
+function fromObject(bytes: Buffer, add: (outgoing: Headers, headers: Headers) => void): Case {
   const { line, list } = readText(bytes);
   const headers = Object.fromEntries(pairs(list).map(([name, value]) => [name.toLowerCase(), value]));
-  const write = (): number => {
-    const outgoing: Record<string, string> = {};
+  return unchecked('object of headers', () => {
+    const outgoing: Headers = {};
     for (const name in headers) {
       if (!DROPPED.has(name)) outgoing[name] = headers[name]!;
     }
+    add(outgoing, headers);
     let head = `${line}\r\n`;
     for (const name in outgoing) head += `${name}: ${outgoing[name]!}\r\n`;
     return OUT.write(`${head}\r\n`, 0, 'latin1');
-  };
-  return {
-    name: 'object of headers',
-    ours: false,
-    note: 'less: no checks, nothing that Connection names is dropped',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += write();
-      return sum;
-    },
-    answer: () => sortedLines(OUT, 0, write()),
-  };
+  });
 }
 
-function replyFromList(bytes: Buffer): Case {
+function addToRequest(outgoing: Headers, headers: Headers): void {
+  outgoing['via'] = '1.1 millrace';
+  outgoing['x-forwarded-for'] = ADDRESS;
+  outgoing['x-forwarded-proto'] = 'http';
+  outgoing['x-forwarded-host'] = headers['host']!;
+  outgoing['x-request-id'] = randomUUID();
+}
+
+/** `added` gives the lines that are new; `host` is the one that was asked for. */
+function fromList(bytes: Buffer, added: (host: string) => string): Case {
   const { line, list } = readText(bytes);
-  const write = (): number => {
+  const host = pairs(list).find(([name]) => name === 'Host')?.[1] ?? '';
+  return unchecked('raw list of headers', () => {
     let head = `${line}\r\n`;
     for (let i = 0; i < list.length; i += 2) {
       if (!DROPPED.has(list[i]!.toLowerCase())) head += `${list[i]!}: ${list[i + 1]!}\r\n`;
     }
-    return OUT.write(`${head}\r\n`, 0, 'latin1');
-  };
-  return {
-    name: 'raw list of headers',
-    ours: false,
-    note: 'less: no checks, nothing that Connection names is dropped',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += write();
-      return sum;
-    },
-    answer: () => sortedLines(OUT, 0, write()),
-  };
+    return OUT.write(`${head}${added(host)}\r\n`, 0, 'latin1');
+  });
+}
+
+function linesOfRequest(host: string): string {
+  const forwarded = `Via: 1.1 millrace\r\nX-Forwarded-For: ${ADDRESS}\r\nX-Forwarded-Proto: http\r\n`;
+  return `${forwarded}X-Forwarded-Host: ${host}\r\nX-Request-Id: ${randomUUID()}\r\n`;
+}
+
+/** `operate` writes to OUT and says where that ends. */
+function unchecked(name: string, operate: () => number): Case {
+  const note = 'less: no checks, nothing that Connection names is dropped';
+  return theirs(PER_RUN, name, note, { operate, answer: () => sortedLines(OUT, 0, operate()) });
 }
 
 /** An exchange as far as the writer looks at it: the rest of one is a connection, which there is none of here. */

@@ -16,7 +16,7 @@ import {
   Verdict,
 } from '../../lib/wire/http1/parser.ts';
 import { BROWSER_REQUEST, LARGE_REQUEST, REPLY, SMALL_REQUEST } from './samples.ts';
-import type { Case, Subject, Trial } from './subject.ts';
+import { type Case, ours, type Subject, type Trial, theirs, type Work } from './subject.ts';
 
 export const parser: Subject = {
   name: 'parser',
@@ -52,73 +52,47 @@ interface NativeParsers {
 function trial(name: string, bytes: Buffer, type: number): Trial {
   return {
     name: `${name}, ${bytes.length} bytes`,
-    cases: [ours(bytes, type), oursUnderstood(bytes, type), native(bytes, type), script(bytes, type)],
+    cases: [ourParser(bytes, type, () => {}), understood(bytes, type), native(bytes, type), script(bytes, type)],
   };
 }
 
-function ours(bytes: Buffer, type: number): Case {
-  const start = place(bytes);
+function ourParser(bytes: Buffer, type: number, onFields: (parser: Parser) => void): Case {
+  const start = carve(bytes.length);
+  if (start === 0) throw new Error('no memory left for a sample');
+  memory.set(bytes, start);
   const end = start + bytes.length;
   let fields = 0;
   const receiver: MessageReceiver = {
     onHead(parser) {
-      fields += parser.fields.count;
+      onFields(parser);
+      fields = parser.fields.count;
       return Verdict.GO_ON;
     },
     onBody() {},
   };
-  return {
-    name: 'millrace',
-    ours: true,
-    note: '',
-    perRun: PER_RUN,
-    run() {
-      fields = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        const parser = leaseParser(type, receiver, LIMITS)!;
-        if (parser.execute(start, end) !== Outcome.DONE) throw new Error('the message is not complete');
-        releaseParser(parser);
-      }
+  return ours(PER_RUN, {
+    operate() {
+      const parser = leaseParser(type, receiver, LIMITS)!;
+      if (parser.execute(start, end) !== Outcome.DONE) throw new Error('the message is not complete');
+      releaseParser(parser);
       return fields;
     },
     answer: () => readBack(type, start, end),
-  };
+  });
 }
 
 /** With everything that is read from a head before a route is looked for. */
-function oursUnderstood(bytes: Buffer, type: number): Case {
-  const start = place(bytes);
-  const end = start + bytes.length;
+function understood(bytes: Buffer, type: number): Case {
   const response = new ResponseHead();
-  let fields = 0;
-  const receiver: MessageReceiver = {
-    onHead(parser) {
-      const fault = type === REQUEST ? readIncoming(parser, 0) : response.read(parser);
-      if (fault !== null) throw new Error(fault.code);
-      fields += parser.fields.count;
-      return Verdict.GO_ON;
-    },
-    onBody() {},
+  const understand = (parser: Parser): void => {
+    const fault = type === REQUEST ? readIncoming(parser, 0) : response.read(parser);
+    if (fault !== null) throw new Error(fault.code);
   };
-  return {
-    name: 'millrace, understood',
-    ours: true,
-    note:
-      type === REQUEST
-        ? 'more: framing, connection options, target, host and path checked'
-        : 'more: framing and connection options checked',
-    perRun: PER_RUN,
-    run() {
-      fields = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        const parser = leaseParser(type, receiver, LIMITS)!;
-        if (parser.execute(start, end) !== Outcome.DONE) throw new Error('the message is not complete');
-        releaseParser(parser);
-      }
-      return fields;
-    },
-    answer: () => readBack(type, start, end),
-  };
+  const note =
+    type === REQUEST
+      ? 'more: framing, connection options, target, host and path checked'
+      : 'more: framing and connection options checked';
+  return { ...ourParser(bytes, type, understand), name: 'millrace, understood', note };
 }
 
 /** As node:http uses it: one parser for all messages of a connection. */
@@ -126,8 +100,7 @@ function native(bytes: Buffer, type: number): Case {
   const { HTTPParser } = createRequire(import.meta.url)('_http_common') as { HTTPParser: NativeParsers };
   const parser = new HTTPParser();
   parser.initialize(type === REQUEST ? HTTPParser.REQUEST : HTTPParser.RESPONSE, {});
-  let fields = 0;
-  let last: Message = [0, '', []];
+  const last: Read = { message: [0, '', []] };
   parser[HTTPParser.kOnHeadersComplete] = (
     _major: number,
     _minor: number,
@@ -136,63 +109,42 @@ function native(bytes: Buffer, type: number): Case {
     url: string | undefined,
     status: number | undefined,
   ) => {
-    fields += headers.length >> 1;
-    last = [method ?? status ?? 0, url ?? '', headers];
+    last.message = [method ?? status ?? 0, url ?? '', headers];
     return 0;
   };
   parser[HTTPParser.kOnMessageComplete] = () => {};
-  return {
-    name: "node:http's parser",
-    ours: false,
-    note: 'more: every name and value becomes a string; less: no IncomingMessage, no headers object',
-    perRun: PER_RUN,
-    run() {
-      fields = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        if (parser.execute(bytes) !== bytes.length) throw new Error('the message is not complete');
-      }
-      return fields;
-    },
-    answer() {
-      parser.execute(bytes);
-      return last;
-    },
-  };
+  const note = 'more: every name and value becomes a string; less: no IncomingMessage, no headers object';
+  return theirs(PER_RUN, "node:http's parser", note, whole(parser, bytes, last));
 }
 
 function script(bytes: Buffer, type: number): Case {
   const parser = new ScriptParser(type === REQUEST ? ScriptParser.REQUEST : ScriptParser.RESPONSE);
-  let fields = 0;
-  let last: Message = [0, '', []];
+  const last: Read = { message: [0, '', []] };
   parser[ScriptParser.kOnHeadersComplete] = (info) => {
-    fields += info.headers.length >> 1;
-    last = [type === REQUEST ? info.method : info.statusCode, info.url ?? '', info.headers];
+    last.message = [type === REQUEST ? info.method : info.statusCode, info.url ?? '', info.headers];
   };
-  return {
-    name: 'http-parser-js',
-    ours: false,
-    note: 'more: strings; less: hardly checks what it reads',
-    perRun: PER_RUN,
-    run() {
-      fields = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        if (parser.execute(bytes) !== bytes.length) throw new Error('the message is not complete');
-      }
-      return fields;
-    },
-    answer() {
-      parser.execute(bytes);
-      return last;
-    },
-  };
+  const note = 'more: strings; less: hardly checks what it reads';
+  return theirs(PER_RUN, 'http-parser-js', note, whole(parser, bytes, last));
 }
 
-/** Where the bytes lie from now on. */
-function place(bytes: Buffer): number {
-  const start = carve(bytes.length);
-  if (start === 0) throw new Error('no memory left for a sample');
-  memory.set(bytes, start);
-  return start;
+/** What a parser has put down last. */
+interface Read {
+  message: Message;
+}
+
+/** Hands all the bytes to `parser`, which fills `last`. */
+function whole(parser: { execute(bytes: Buffer): unknown }, bytes: Buffer, last: Read): Work {
+  const operate = (): number => {
+    if (parser.execute(bytes) !== bytes.length) throw new Error('the message is not complete');
+    return last.message[2].length;
+  };
+  return {
+    operate,
+    answer() {
+      operate();
+      return last.message;
+    },
+  };
 }
 
 function readBack(type: number, start: number, end: number): Message {

@@ -7,7 +7,7 @@ import type { EndpointOptions } from '../../lib/upstream/options.ts';
 import { LeastConnections } from '../../lib/upstream/picker/least-connections.ts';
 import { RoundRobin } from '../../lib/upstream/picker/round-robin.ts';
 import { SmoothRoundRobin } from '../../lib/upstream/picker/smooth-round-robin.ts';
-import type { Case, Subject } from './subject.ts';
+import { type Case, ours, type Subject, theirs } from './subject.ts';
 
 export const picker: Subject = {
   name: 'picker',
@@ -46,49 +46,22 @@ const TOLERANCE = 0.03;
 
 function roundRobin(endpoints: readonly Endpoint[]): Case {
   const picker = new RoundRobin(endpoints);
-  return {
-    name: 'millrace, round-robin',
-    ours: true,
-    note: '',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += picker.pick(null)!.weight;
-      return sum;
-    },
-    answer: () => judge(endpoints, () => picker.pick(null)!),
-  };
+  const pick = (): Endpoint => picker.pick(null)!;
+  return ours(PER_RUN, { operate: () => pick().weight, answer: () => judge(endpoints, pick) });
 }
 
 function random(endpoints: readonly Endpoint[]): Case {
-  return {
-    name: 'random',
-    ours: false,
-    note: 'less: even only in the long run',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += endpoints[Math.floor(Math.random() * endpoints.length)]!.weight;
-      return sum;
-    },
-    answer: () => judge(endpoints, () => endpoints[Math.floor(Math.random() * endpoints.length)]!),
-  };
+  const pick = (): Endpoint => endpoints[Math.floor(Math.random() * endpoints.length)]!;
+  return theirs(PER_RUN, 'random', 'less: even only in the long run', {
+    operate: () => pick().weight,
+    answer: () => judge(endpoints, pick),
+  });
 }
 
 function smooth(endpoints: readonly Endpoint[]): Case {
   const picker = new SmoothRoundRobin(endpoints);
-  return {
-    name: 'millrace, smooth round-robin',
-    ours: true,
-    note: '',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += picker.pick(null)!.weight;
-      return sum;
-    },
-    answer: () => judge(endpoints, () => picker.pick(null)!),
-  };
+  const pick = (): Endpoint => picker.pick(null)!;
+  return ours(PER_RUN, { operate: () => pick().weight, answer: () => judge(endpoints, pick) });
 }
 
 /** Running sums of the weights and a binary search for a random point. */
@@ -108,18 +81,10 @@ function weightedRandom(endpoints: readonly Endpoint[]): Case {
     }
     return endpoints[low]!;
   };
-  return {
-    name: 'random by weight',
-    ours: false,
-    note: 'less: weights hold only in the long run',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += pick().weight;
-      return sum;
-    },
+  return theirs(PER_RUN, 'random by weight', 'less: weights hold only in the long run', {
+    operate: () => pick().weight,
     answer: () => judge(endpoints, pick),
-  };
+  });
 }
 
 /** Every endpoint as often as its weight says, in a row. */
@@ -131,68 +96,36 @@ function unrolled(endpoints: readonly Endpoint[]): Case {
     at = at + 1 < row.length ? at + 1 : 0;
     return endpoint;
   };
-  return {
-    name: 'unrolled list',
-    ours: false,
-    note: 'less: bursts on the heavy ones; up to 256 entries for each endpoint',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) sum += pick().weight;
-      return sum;
-    },
-    answer: () => judge(endpoints, pick),
-  };
+  const note = 'less: bursts on the heavy ones; up to 256 entries for each endpoint';
+  return theirs(PER_RUN, 'unrolled list', note, { operate: () => pick().weight, answer: () => judge(endpoints, pick) });
 }
 
 function leastConnections(endpoints: readonly Endpoint[]): Case {
   const picker = new LeastConnections(endpoints);
-  const ring = fill(() => picker.pick(null)!);
-  return {
-    name: 'millrace, least connections',
-    ours: true,
-    note: '',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        const slot = i & (IN_FLIGHT - 1);
-        ring[slot]!.active--;
-        const endpoint = picker.pick(null)!;
-        endpoint.active++;
-        ring[slot] = endpoint;
-        sum += endpoint.active;
-      }
-      return sum;
+  const pick = (): Endpoint => picker.pick(null)!;
+  const ring = fill(pick);
+  return ours(PER_RUN, {
+    operate: (i) => {
+      end(ring, i);
+      return begin(ring, i, pick());
     },
-    answer: () => judge(endpoints, () => begin(ring, () => picker.pick(null)!)),
-  };
+    answer: () => judge(endpoints, () => another(ring, pick)),
+  });
 }
 
 /** The first of those with the fewest, as it is mostly written. */
 function firstLeast(endpoints: readonly Endpoint[]): Case {
   const pick = (): Endpoint => endpoints.reduce((best, each) => (each.active < best.active ? each : best));
+  // With fewer exchanges than endpoints the last ones are never chosen.
+  const judged = endpoints.slice(0, IN_FLIGHT);
   const ring = fill(pick);
-  return {
-    name: 'first with the fewest',
-    ours: false,
-    note: 'less: no weights, equals do not take turns',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        const slot = i & (IN_FLIGHT - 1);
-        ring[slot]!.active--;
-        const endpoint = pick();
-        endpoint.active++;
-        ring[slot] = endpoint;
-        sum += endpoint.active;
-      }
-      return sum;
+  return theirs(PER_RUN, 'first with the fewest', 'less: no weights, equals do not take turns', {
+    operate: (i) => {
+      end(ring, i);
+      return begin(ring, i, pick());
     },
-    // With fewer exchanges than endpoints the last ones are never chosen.
-    answer: () => judge(endpoints.slice(0, IN_FLIGHT), () => begin(ring, pick)),
-  };
+    answer: () => judge(judged, () => another(ring, pick)),
+  });
 }
 
 function twoChoices(endpoints: readonly Endpoint[]): Case {
@@ -201,26 +134,15 @@ function twoChoices(endpoints: readonly Endpoint[]): Case {
     const b = endpoints[Math.floor(Math.random() * endpoints.length)]!;
     return a.active <= b.active ? a : b;
   };
+  const note = 'less: no weights, near the fewest rather than the fewest';
   const ring = fill(pick);
-  return {
-    name: 'the better of two random ones',
-    ours: false,
-    note: 'less: no weights, near the fewest rather than the fewest',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        const slot = i & (IN_FLIGHT - 1);
-        ring[slot]!.active--;
-        const endpoint = pick();
-        endpoint.active++;
-        ring[slot] = endpoint;
-        sum += endpoint.active;
-      }
-      return sum;
+  return theirs(PER_RUN, 'the better of two random ones', note, {
+    operate: (i) => {
+      end(ring, i);
+      return begin(ring, i, pick());
     },
-    answer: () => judge(endpoints, () => begin(ring, pick)),
-  };
+    answer: () => judge(endpoints, () => another(ring, pick)),
+  });
 }
 
 function endpointsOf(count: number, weight: (place: number) => number): Endpoint[] {
@@ -236,21 +158,28 @@ function weightAt(place: number): number {
   return place % 3 === 0 ? 5 : 1 + (place % 2);
 }
 
+/** The exchanges under way, each with its endpoint. */
 function fill(pick: () => Endpoint): Endpoint[] {
-  return Array.from({ length: IN_FLIGHT }, () => {
-    const endpoint = pick();
-    endpoint.active++;
-    return endpoint;
-  });
+  const ring: Endpoint[] = [];
+  for (let i = 0; i < IN_FLIGHT; i++) begin(ring, i, pick());
+  return ring;
 }
 
-/** One exchange ends, another begins. */
-function begin(ring: Endpoint[], pick: () => Endpoint): Endpoint {
-  const at = Math.floor(Math.random() * ring.length);
-  ring[at]!.active--;
+function end(ring: readonly Endpoint[], i: number): void {
+  ring[i & (IN_FLIGHT - 1)]!.active--;
+}
+
+function begin(ring: Endpoint[], i: number, endpoint: Endpoint): number {
+  ring[i & (IN_FLIGHT - 1)] = endpoint;
+  return ++endpoint.active;
+}
+
+/** Some exchange ends, another begins. */
+function another(ring: Endpoint[], pick: () => Endpoint): Endpoint {
+  const at = Math.floor(Math.random() * IN_FLIGHT);
+  end(ring, at);
   const endpoint = pick();
-  endpoint.active++;
-  ring[at] = endpoint;
+  begin(ring, at, endpoint);
   return endpoint;
 }
 

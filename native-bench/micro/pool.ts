@@ -5,7 +5,7 @@ import { EventEmitter } from 'node:events';
 import { Agent } from 'node:http';
 import { type Dispatcher, Pool as UndiciPool } from 'undici';
 import { Pool, type Poolable } from '../../lib/upstream/pool.ts';
-import type { Case, Subject, Trial } from './subject.ts';
+import { type Case, ours, type Subject, type Trial, theirs } from './subject.ts';
 
 export const pool: Subject = {
   name: 'pool',
@@ -37,58 +37,60 @@ class StandIn implements Poolable {
   }
 }
 
-/** The exchange that began first ends, another begins; `inFlight` are under way all the time. */
-function lease(name: string, inFlight: number): Trial {
-  return { name, cases: [ours(inFlight), array(inFlight), agent(inFlight), undici(inFlight)] };
+/** Those that are leased, in the order in which they were. */
+class Ring<Connection> {
+  readonly leased: Connection[];
+  #at = 0;
+
+  constructor(leased: Connection[]) {
+    this.leased = leased;
+  }
+
+  /** Whose exchange began first; it makes room for the one that is put next. */
+  oldest(): Connection {
+    return this.leased[this.#at]!;
+  }
+
+  put(connection: Connection): Connection {
+    this.leased[this.#at] = connection;
+    this.#at = this.#at + 1 < this.leased.length ? this.#at + 1 : 0;
+    return connection;
+  }
+
+  /** No connection is leased twice, none is lost. */
+  tally(idle: number): unknown {
+    return { leased: new Set(this.leased).size, idle };
+  }
 }
 
-function ours(inFlight: number): Case {
+/** The exchange that began first ends, another begins; `inFlight` are under way all the time. */
+function lease(name: string, inFlight: number): Trial {
+  return { name, cases: [ourPool(inFlight), array(inFlight), agent(inFlight), undici(inFlight)] };
+}
+
+function ourPool(inFlight: number): Case {
   const idle = new Pool(CONNECTIONS, 0);
   for (const connection of standIns()) idle.give(connection);
-  const ring = Array.from({ length: inFlight }, () => idle.take()!);
-  let at = 0;
-  return {
-    name: 'millrace',
-    ours: true,
-    note: '',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        idle.give(ring[at]!);
-        const leased = idle.take()!;
-        ring[at] = leased;
-        sum += (leased as StandIn).id;
-        at = at + 1 < inFlight ? at + 1 : 0;
-      }
-      return sum;
+  const ring = new Ring(Array.from({ length: inFlight }, () => idle.take() as StandIn));
+  return ours(PER_RUN, {
+    operate() {
+      idle.give(ring.oldest());
+      return ring.put(idle.take() as StandIn).id;
     },
-    answer: () => tally(ring as StandIn[], idle.idle),
-  };
+    answer: () => ring.tally(idle.idle),
+  });
 }
 
 function array(inFlight: number): Case {
   const idle = standIns();
-  const ring = Array.from({ length: inFlight }, () => idle.pop()!);
-  let at = 0;
-  return {
-    name: 'push and pop',
-    ours: false,
-    note: 'less: no caps, no draining',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        idle.push(ring[at]!);
-        const leased = idle.pop()!;
-        ring[at] = leased;
-        sum += leased.id;
-        at = at + 1 < inFlight ? at + 1 : 0;
-      }
-      return sum;
+  const ring = new Ring(Array.from({ length: inFlight }, () => idle.pop()!));
+  return theirs(PER_RUN, 'push and pop', 'less: no caps, no draining', {
+    operate() {
+      idle.push(ring.oldest());
+      return ring.put(idle.pop()!).id;
     },
-    answer: () => tally(ring, idle.length),
-  };
+    answer: () => ring.tally(idle.length),
+  });
 }
 
 /** The Agent's book-keeping alone: its own name for the endpoint, its record of free sockets, the two lists. */
@@ -116,26 +118,15 @@ function agent(inFlight: number): Case {
     if (idle === undefined) free[key] = [socket];
     else if (idle.length < naming.maxFreeSockets) idle.push(socket);
   };
-  const ring = Array.from({ length: inFlight }, take);
-  let at = 0;
-  return {
-    name: "as node:http's Agent",
-    ours: false,
-    note: 'less: no listeners moved, no timer set; more: finds the endpoint by name',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        give(ring[at]!);
-        const leased = take();
-        ring[at] = leased;
-        sum += leased.id;
-        at = at + 1 < inFlight ? at + 1 : 0;
-      }
-      return sum;
+  const ring = new Ring(Array.from({ length: inFlight }, take));
+  const note = 'less: no listeners moved, no timer set; more: finds the endpoint by name';
+  return theirs(PER_RUN, "as node:http's Agent", note, {
+    operate() {
+      give(ring.oldest());
+      return ring.put(take()).id;
     },
-    answer: () => tally(ring, free[name]?.length ?? 0),
-  };
+    answer: () => ring.tally(free[name]?.length ?? 0),
+  });
 }
 
 /** What undici's Pool sees of a connection with one exchange at a time: busy from dispatch until it says `drain`. */
@@ -178,30 +169,15 @@ function undici(inFlight: number): Case {
   // All connections exist before the first is measured.
   const all = Array.from({ length: CONNECTIONS }, take);
   for (const client of all) give(client);
-  const ring = Array.from({ length: inFlight }, take);
-  let at = 0;
-  return {
-    name: "undici's Pool",
-    ours: false,
-    note: 'more: a handler is checked and wrapped, waiting requests are looked for',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        give(ring[at]!);
-        const leased = take();
-        ring[at] = leased;
-        sum += leased.connection.id;
-        at = at + 1 < inFlight ? at + 1 : 0;
-      }
-      return sum;
+  const ring = new Ring(Array.from({ length: inFlight }, take));
+  const note = 'more: a handler is checked and wrapped, waiting requests are looked for';
+  return theirs(PER_RUN, "undici's Pool", note, {
+    operate() {
+      give(ring.oldest());
+      return ring.put(take()).connection.id;
     },
-    answer: () =>
-      tally(
-        ring.map(({ connection }) => connection),
-        CONNECTIONS - new Set(ring).size,
-      ),
-  };
+    answer: () => ring.tally(CONNECTIONS - new Set(ring.leased).size),
+  });
 }
 
 /** Idle connections close, the oldest first, and others come for them. */
@@ -211,61 +187,36 @@ function deaths(): Trial {
 
 function ourDeaths(): Case {
   const idle = new Pool(CONNECTIONS, 0);
-  const connections = standIns();
-  for (const connection of connections) idle.give(connection);
-  idle.open = connections.length;
-  let oldest = 0;
-  return {
-    name: 'millrace',
-    ours: true,
-    note: '',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        const connection = connections[oldest]!;
-        idle.closed(connection);
-        idle.opened();
-        idle.give(connection);
-        sum += connection.id;
-        oldest = oldest + 1 < connections.length ? oldest + 1 : 0;
-      }
-      return sum;
+  const ring = new Ring(standIns());
+  for (const connection of ring.leased) idle.give(connection);
+  idle.open = CONNECTIONS;
+  return ours(PER_RUN, {
+    operate() {
+      const connection = ring.oldest();
+      idle.closed(connection);
+      idle.opened();
+      idle.give(connection);
+      return ring.put(connection).id;
     },
     answer: () => idle.idle,
-  };
+  });
 }
 
 function setDeaths(): Case {
   const idle = new Set<StandIn>();
-  const connections = standIns();
-  for (const connection of connections) idle.add(connection);
-  let oldest = 0;
-  return {
-    name: 'a Set',
-    ours: false,
-    note: 'less: cannot give the one that was used last',
-    perRun: PER_RUN,
-    run() {
-      let sum = 0;
-      for (let i = 0; i < PER_RUN; i++) {
-        const connection = connections[oldest]!;
-        idle.delete(connection);
-        idle.add(connection);
-        sum += connection.id;
-        oldest = oldest + 1 < connections.length ? oldest + 1 : 0;
-      }
-      return sum;
+  const ring = new Ring(standIns());
+  for (const connection of ring.leased) idle.add(connection);
+  return theirs(PER_RUN, 'a Set', 'less: cannot give the one that was used last', {
+    operate() {
+      const connection = ring.oldest();
+      idle.delete(connection);
+      idle.add(connection);
+      return ring.put(connection).id;
     },
     answer: () => idle.size,
-  };
+  });
 }
 
 function standIns(): StandIn[] {
   return Array.from({ length: CONNECTIONS }, (_, id) => new StandIn(id));
-}
-
-/** No connection is leased twice, none is lost. */
-function tally(leased: readonly StandIn[], idle: number): unknown {
-  return { leased: new Set(leased).size, idle };
 }

@@ -9,7 +9,7 @@ import { matchPath, parsePath } from '../../lib/route/path-pattern.ts';
 import { compileTable } from '../../lib/route/table.ts';
 import { Fields } from '../../lib/wire/fields.ts';
 import { Method } from '../../lib/wire/http1/method.ts';
-import type { Case, Subject } from './subject.ts';
+import { type Case, ours, type Subject, theirs } from './subject.ts';
 
 export const routeLookup: Subject = {
   name: 'route-lookup',
@@ -81,18 +81,10 @@ function requestFor(place: number): Request {
 
 function table(matches: readonly MatchOptions[], requests: readonly Request[]): Case {
   const compiled = compileTable(matches.map((match, place) => ({ match, value: place })));
-  return {
-    name: 'millrace',
-    ours: true,
-    note: '',
-    perRun: requests.length,
-    run() {
-      let sum = 0;
-      for (const { query } of requests) sum += compiled.find(query)!;
-      return sum;
-    },
+  return ours(requests.length, {
+    operate: (i) => compiled.find(requests[i]!.query)!,
     answer: () => requests.map(({ query }) => compiled.find(query)),
-  };
+  });
 }
 
 /** Every route in turn, host first. */
@@ -110,19 +102,11 @@ function scan(matches: readonly MatchOptions[], requests: readonly Request[]): C
     );
   };
   // As spread over the table as all of them.
-  const scanned = requests.filter((_, i) => i % (requests.length / SCANNED) === SCANNED / 2);
-  return {
-    name: 'one after the other',
-    ours: false,
-    note: 'less: methods are not looked at',
-    perRun: scanned.length,
-    run() {
-      let sum = 0;
-      for (const { query } of scanned) sum += find(query);
-      return sum;
-    },
+  const scanned = requests.filter((_, i) => i % (requests.length / SCANNED) === SCANNED / 2).map(({ query }) => query);
+  return theirs(scanned.length, 'one after the other', 'less: methods are not looked at', {
+    operate: (i) => find(scanned[i]!),
     answer: () => requests.map(({ query }) => find(query)),
-  };
+  });
 }
 
 /**
@@ -159,16 +143,13 @@ function router(size: number, requests: readonly Request[], compiled: boolean): 
     const own = hosts.get(host) ?? wildcards.get(host.slice(host.indexOf('.') + 1));
     return ((own?.find('GET', path) ?? anywhere.find('GET', path))?.store as Found | undefined)?.place ?? -1;
   };
-  return {
-    name: compiled ? 'find-my-way, compiled' : 'find-my-way',
-    ours: false,
-    note: `less: gets host and path as strings, most specific route instead of the first${compiled ? '; more: code generated for each router' : ''}`,
-    perRun: requests.length,
-    run() {
-      let sum = 0;
-      for (const { host, path } of requests) sum += find(host, path);
-      return sum;
+  const more = compiled ? '; more: code generated for each router' : '';
+  const note = `less: gets host and path as strings, most specific route instead of the first${more}`;
+  return theirs(requests.length, compiled ? 'find-my-way, compiled' : 'find-my-way', note, {
+    operate(i) {
+      const { host, path } = requests[i]!;
+      return find(host, path);
     },
     answer: () => requests.map(({ host, path }) => find(host, path)),
-  };
+  });
 }

@@ -3,7 +3,7 @@
 
 import { Socket } from 'node:net';
 import { Timed, Wheel } from '../../lib/io/wheel.ts';
-import type { Case, Subject, Trial } from './subject.ts';
+import { type Case, ours, type Subject, type Trial, theirs } from './subject.ts';
 
 export const wheel: Subject = {
   name: 'wheel',
@@ -32,75 +32,55 @@ class Deadline extends Timed {
 
 /** A connection comes and goes. */
 function setAndForget(): Trial {
-  const ours = new OurDeadlines();
-  const theirs = new NodeDeadlines();
+  const mine = new OurDeadlines();
+  const { wheel, spare } = mine;
+  const timers = new NodeDeadlines();
   return {
     name: 'set and forget, as for a new connection',
     cases: [
-      {
-        name: 'millrace',
-        ours: true,
-        note: '',
-        perRun: PER_RUN,
-        run() {
-          const { wheel, spare } = ours;
-          for (let i = 0; i < PER_RUN; i++) {
-            wheel.arm(spare, DEADLINE_MS);
-            wheel.remove(spare);
-          }
+      ours(PER_RUN, {
+        operate() {
+          wheel.arm(spare, DEADLINE_MS);
+          wheel.remove(spare);
           return wheel.size;
         },
-        answer: () => ours.answer((entry) => ours.wheel.remove(entry)),
-      },
-      timeoutCase(theirs),
+        answer: () => mine.answer((entry) => wheel.remove(entry)),
+      }),
+      timeoutCase(timers),
     ],
     close() {
-      ours.close();
-      theirs.close();
+      mine.close();
+      timers.close();
     },
   };
 }
 
 /** A deadline for one request on a connection that stays. */
 function setAndClear(): Trial {
-  const ours = new OurDeadlines();
-  const theirs = new NodeDeadlines();
+  const mine = new OurDeadlines();
+  const { wheel, spare } = mine;
+  const timers = new NodeDeadlines();
   const socket = new Socket();
   return {
     name: 'set and clear, as for a request',
     cases: [
-      {
-        name: 'millrace',
-        ours: true,
-        note: '',
-        perRun: PER_RUN,
-        run() {
-          const { wheel, spare } = ours;
-          let sum = 0;
-          for (let i = 0; i < PER_RUN; i++) {
-            wheel.arm(spare, DEADLINE_MS);
-            sum += spare.deadlineMs;
-            wheel.disarm(spare);
-          }
-          ours.tick();
-          return sum;
+      ours(PER_RUN, {
+        operate(i) {
+          if (i === 0) mine.tick();
+          wheel.arm(spare, DEADLINE_MS);
+          const { deadlineMs } = spare;
+          wheel.disarm(spare);
+          return deadlineMs;
         },
-        answer: () => ours.answer((entry) => ours.wheel.disarm(entry)),
-      },
-      timeoutCase(theirs),
-      {
-        name: 'socket.setTimeout',
-        ours: false,
-        note: '',
-        perRun: PER_RUN,
-        run() {
-          let sum = 0;
-          for (let i = 0; i < PER_RUN; i++) {
-            socket.setTimeout(DEADLINE_MS);
-            sum += socket.timeout!;
-            socket.setTimeout(0);
-          }
-          return sum;
+        answer: () => mine.answer((entry) => wheel.disarm(entry)),
+      }),
+      timeoutCase(timers),
+      theirs(PER_RUN, 'socket.setTimeout', '', {
+        operate() {
+          socket.setTimeout(DEADLINE_MS);
+          const timeout = socket.timeout!;
+          socket.setTimeout(0);
+          return timeout;
         },
         answer() {
           socket.setTimeout(DEADLINE_MS);
@@ -108,11 +88,11 @@ function setAndClear(): Trial {
           socket.setTimeout(0);
           return [set, socket.timeout === 0];
         },
-      },
+      }),
     ],
     close() {
-      ours.close();
-      theirs.close();
+      mine.close();
+      timers.close();
       socket.destroy();
     },
   };
@@ -120,80 +100,63 @@ function setAndClear(): Trial {
 
 /** Connections show signs of life: 1,000 of 10,000 in each tick. */
 function move(): Trial {
-  const ours = new OurDeadlines();
-  const theirs = new NodeDeadlines();
+  const mine = new OurDeadlines();
+  const { wheel, entries } = mine;
+  const timers = new NodeDeadlines();
   const sockets = Array.from({ length: SET }, () => new Socket().setTimeout(DEADLINE_MS));
   let ourNext = 0;
-  let theirNext = 0;
+  let timerNext = 0;
   let socketNext = 0;
   return {
     name: 'move, as for progress of a body',
     cases: [
-      {
-        name: 'millrace',
-        ours: true,
-        note: '',
-        perRun: PER_RUN,
-        run() {
-          const { wheel, entries } = ours;
-          for (let i = 0; i < PER_RUN; i++) {
-            wheel.arm(entries[ourNext]!, DEADLINE_MS);
-            ourNext = ourNext + 1 < SET ? ourNext + 1 : 0;
-          }
-          ours.tick();
-          return wheel.nowMs;
+      ours(PER_RUN, {
+        operate(i) {
+          if (i === 0) mine.tick();
+          wheel.arm(entries[ourNext]!, DEADLINE_MS);
+          ourNext = ourNext + 1 < SET ? ourNext + 1 : 0;
+          return ourNext;
         },
-        answer: () => ours.answer((entry) => ours.wheel.disarm(entry)),
-      },
-      {
-        name: 'timer.refresh()',
-        ours: false,
-        note: 'less: the turns of the loop that look after the lists are not counted, ours are',
-        perRun: PER_RUN,
-        run() {
-          for (let i = 0; i < PER_RUN; i++) {
-            theirs.timers[theirNext]!.refresh();
-            theirNext = theirNext + 1 < SET ? theirNext + 1 : 0;
-          }
-          return theirNext;
+        answer: () => mine.answer((entry) => wheel.disarm(entry)),
+      }),
+      theirs(
+        PER_RUN,
+        'timer.refresh()',
+        'less: the turns of the loop that look after the lists are not counted, ours are',
+        {
+          operate() {
+            timers.all[timerNext]!.refresh();
+            timerNext = timerNext + 1 < SET ? timerNext + 1 : 0;
+            return timerNext;
+          },
+          answer: () => timers.answer(),
         },
-        answer: () => theirs.answer(),
-      },
-      {
-        name: 'socket.setTimeout',
-        ours: false,
-        note: 'less: as timer.refresh()',
-        perRun: PER_RUN,
-        run() {
-          for (let i = 0; i < PER_RUN; i++) {
-            sockets[socketNext]!.setTimeout(DEADLINE_MS);
-            socketNext = socketNext + 1 < SET ? socketNext + 1 : 0;
-          }
+      ),
+      theirs(PER_RUN, 'socket.setTimeout', 'less: as timer.refresh()', {
+        operate() {
+          sockets[socketNext]!.setTimeout(DEADLINE_MS);
+          socketNext = socketNext + 1 < SET ? socketNext + 1 : 0;
           return socketNext;
         },
-        answer: () => theirs.answer(),
-      },
+        answer: () => timers.answer(),
+      }),
     ],
     close() {
-      ours.close();
-      theirs.close();
+      mine.close();
+      timers.close();
       for (const socket of sockets) socket.destroy();
     },
   };
 }
 
-function timeoutCase(theirs: NodeDeadlines): Case {
-  return {
-    name: 'setTimeout, clearTimeout',
-    ours: false,
-    note: '',
-    perRun: PER_RUN,
-    run() {
-      for (let i = 0; i < PER_RUN; i++) clearTimeout(setTimeout(expired, DEADLINE_MS));
-      return theirs.timers.length;
+function timeoutCase(timers: NodeDeadlines): Case {
+  return theirs(PER_RUN, 'setTimeout, clearTimeout', '', {
+    operate() {
+      clearTimeout(setTimeout(expired, DEADLINE_MS));
+      return timers.all.length;
     },
-    answer: () => theirs.answer(),
-  };
+    answer: () => timers.answer(),
+  });
 }
 
 /** A wheel with its own time, so that a minute of it passes in no time. */
@@ -235,7 +198,7 @@ class OurDeadlines {
 
 /** They keep the loop alive, as those of a server with open sockets do: `close` lets it go. */
 class NodeDeadlines {
-  readonly timers: readonly NodeJS.Timeout[] = Array.from({ length: SET }, () => setTimeout(expired, DEADLINE_MS));
+  readonly all: readonly NodeJS.Timeout[] = Array.from({ length: SET }, () => setTimeout(expired, DEADLINE_MS));
 
   /** As `OurDeadlines.answer`. Node tells whether a timer is set only in a field that its types leave out. */
   answer(): boolean[] {
@@ -246,7 +209,7 @@ class NodeDeadlines {
   }
 
   close(): void {
-    for (const timer of this.timers) clearTimeout(timer);
+    for (const timer of this.all) clearTimeout(timer);
   }
 }
 
