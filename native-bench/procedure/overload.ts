@@ -40,5 +40,5 @@ export async function measureOverload(turn: Turn): Promise<Round> {
 
 const OVERLOAD = 1.5;
 /** As many connections for each of the closed loop's may be open at once under overload. */
-const CROWD = 32;
+const CROWD = 8;
 const MOST_CONNECTIONS = 8_000;

@@ -8,7 +8,7 @@ import { bareGet } from './shapes.ts';
 
 export const overload: Scenario = {
   name: 'overload',
-  title: 'layer 7, half as many requests again as it can answer, 129-byte reply, up to 4,096 connections',
+  title: 'layer 7, half as many requests again as it can answer, 129-byte reply, up to 1,024 connections',
   setup: 'http',
   load: { kind: 'http', connections: 128, requests: [bareGet(SMALL_PATH, SMALL_BYTES)], closing: false },
   procedure: 'overload',

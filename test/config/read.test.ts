@@ -105,7 +105,7 @@ test('what is left out gets safe defaults, and every time limit is finite', () =
   assert.deepEqual(web?.forwarded, { xForwarded: 'auto', standard: 'off', via: true, requestId: 'auto' });
   assert.equal(web?.proxyProtocol, 'off');
   const app = configuration.clusters['app']!;
-  assert.deepEqual(app.pool, { idle: 128, max: 0, idleTimeoutMs: 55_000, queue: 1024, queueTimeoutMs: 1_000 });
+  assert.deepEqual(app.pool, { idle: 1_024, max: 0, idleTimeoutMs: 55_000, queue: 1024, queueTimeoutMs: 1_000 });
   assert.deepEqual(app.timeouts, { connectMs: 1_000, responseMs: 30_000, idleMs: 60_000 });
   assert.equal(app.host, 'preserve');
 });

@@ -12,7 +12,7 @@ const endpoint = section(
 );
 
 const pool = section({
-  idle: whole(0, 65_536).prefault(128).describe('Most idle connections kept for each endpoint; 0 keeps none.'),
+  idle: whole(0, 65_536).prefault(1024).describe('Most idle connections kept for each endpoint; 0 keeps none.'),
   max: whole(0, 1_000_000).prefault(0).describe('Most connections open to each endpoint at once; 0 sets no cap.'),
   idleTimeout: duration()
     .prefault('55s')

@@ -60,7 +60,7 @@ export class OpenLoop implements Run {
       const dueMs = this.#line[this.#lineStart]!;
       this.#lineStart = (this.#lineStart + 1) % this.#line.length;
       this.#waiting--;
-      if (nowMs - dueMs < this.#tally.patienceMs) return this.#begin(client, dueMs, nowMs);
+      if (nowMs - dueMs < this.#tally.patienceMs * IN_LINE) return this.#begin(client, dueMs, nowMs);
       this.#tally.gaveUp(dueMs, nowMs);
     }
     this.#idle.push(client);
@@ -111,6 +111,8 @@ export class OpenLoop implements Run {
 const LINE_LENGTH = 2_000_000;
 /** How long anybody waits for an answer in an open loop. */
 export const OPEN_PATIENCE_MS = 1_000;
+/** The part of that time that may pass in line. */
+const IN_LINE = 0.5;
 const COARSE_MS = 2;
 /** How long what is under way when the last request was due may still take. */
 const PATIENCE_MS = 1_000;

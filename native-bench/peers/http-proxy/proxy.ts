@@ -27,7 +27,7 @@ const { createProxyServer } = createRequire(import.meta.url)('http-proxy') as Ht
 const proxy = createProxyServer({
   target: `http://127.0.0.1:${originPort}`,
   xfwd: true, // X-Forwarded-For, -Proto, -Host (and -Port, which the others do not add)
-  ...(agent === 'keep-alive' && { agent: new Agent({ keepAlive: true, maxFreeSockets: 128 }) }),
+  ...(agent === 'keep-alive' && { agent: new Agent({ keepAlive: true, maxFreeSockets: 1024 }) }),
 });
 proxy.on('proxyReq', addFields);
 proxy.on('proxyReqWs', addFields);
