@@ -5,13 +5,14 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { allowedCores, describeCores, describeMachine, divideCores, findProgram, pinSelf } from './host/machine.ts';
+import { describeCores, describeMachine, divideCores, findProgram, physicalCores, pinSelf } from './host/machine.ts';
 import { currentRevision, findRevision, layOut, ROOT, treeIn } from './host/revision.ts';
 import { closeOnSignals, type Launcher, Scope } from './host/scope.ts';
-import { describeCatalogue, type Given, type Options, peersFor, readOptions } from './options.ts';
+import { type Given, type Options, peersFor, readOptions } from './options.ts';
 import { millrace, millraceAt } from './peers/millrace/peer.ts';
 import { locate, type Peer } from './peers/peer.ts';
 import { secondsOfRound } from './procedure/procedure.ts';
+import { describeCatalogue } from './report/catalogue.ts';
 import { writeJson } from './report/json.ts';
 import { spliceReadme, writeMarkdown } from './report/markdown.ts';
 import { writePage } from './report/page.ts';
@@ -158,7 +159,7 @@ function prepareBench(options: Options, launcher: Launcher, progress: Progress):
   }
   if (launcher.taskset === null)
     progress.line('taskset is not installed (Debian package util-linux): nothing is pinned');
-  const cores = divideCores(allowedCores(), options.workers);
+  const cores = divideCores(physicalCores(), options.workers);
   pinSelf(launcher.taskset, cores.load);
   const { generator, plan, workers, ratePerSecond } = options;
   return {

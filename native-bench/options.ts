@@ -5,8 +5,7 @@ import { didYouMean } from '../lib/base/nearest.ts';
 import { PEERS, SCENARIOS } from './catalogue.ts';
 import { allowedCores } from './host/machine.ts';
 import type { GeneratorName, Load } from './load/load.ts';
-import { locate, type Peer } from './peers/peer.ts';
-import { targetText } from './report/wording.ts';
+import type { Peer } from './peers/peer.ts';
 import type { Plan } from './run.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -88,25 +87,8 @@ export function peersFor(scenario: Scenario, chosen: readonly Peer[] | null, oth
   return subject === undefined ? [...others] : [subject, ...others, ...rest];
 }
 
-/** What --list prints. */
-export function describeCatalogue(): string {
-  const lines = ['Scenarios'];
-  for (const { name, title, peers, targets, unbuilt } of SCENARIOS) {
-    lines.push(`  ${name}: ${title}`);
-    if (unbuilt !== null) lines.push(`    left out: ${unbuilt}`);
-    lines.push(`    peers: ${peers.join(', ')}`);
-    for (const target of targets) lines.push(`    target: ${targetText(target)}`);
-  }
-  lines.push('Peers');
-  for (const peer of PEERS) {
-    const located = locate(peer);
-    lines.push(`  ${peer.name}: ${peer.about}`, `    ${'version' in located ? located.version : located.missing}`);
-  }
-  return `${lines.join('\n')}\n`;
-}
-
 /** What cannot be had together, or not on this machine. */
-function contradictions(given: ReadonlyMap<string, string>, { generator, workers }: Options): string[] {
+function contradictions(given: ReadonlyMap<string, string>, { scenarios, generator, workers }: Options): string[] {
   const faults: string[] = [];
   if (given.has('rate') && generator !== null && generator !== 'own') {
     faults.push(`--rate needs the generator own: ${generator} knows closed loops only`);
@@ -115,6 +97,7 @@ function contradictions(given: ReadonlyMap<string, string>, { generator, workers
   const most = Math.max(allowedCores().length - 1, 1);
   if (workers > most) faults.push(`--workers: this machine has cores for at most ${most}`);
   const partial = PARTIAL.filter((name) => given.has(name)).map((name) => `--${name}`);
+  if (scenarios.length < SCENARIOS.length) partial.unshift('the names of scenarios');
   if (given.has('publish') && partial.length > 0) {
     faults.push(`--publish is for whole runs: leave out ${partial.join(', ')}`);
   }

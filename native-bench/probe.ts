@@ -3,7 +3,7 @@
 
 import { request } from 'node:http';
 import type { RequestShape } from './load/load.ts';
-import { ECHO_PATH, INSPECT_PATH, INSPECTED } from './origin/content.ts';
+import { ECHO_PATH, INSPECT_PATH, INSPECTED, letters, SINK_PATH, SINK_REPLY } from './origin/content.ts';
 import type { Scenario } from './scenario.ts';
 
 /** Headers that every layer 7 peer is to add to the request. */
@@ -18,6 +18,9 @@ export async function probeReply(port: number, { load }: Pick<Scenario, 'load'>)
     if (body.length !== shape.replyBytes) {
       throw new Error(`answers ${shape.path} with ${body.length} bytes instead of ${shape.replyBytes}`);
     }
+    // All that the origin has to give scenarios is one of these two.
+    const expected = shape.path === SINK_PATH ? Buffer.from(SINK_REPLY, 'latin1') : letters(shape.replyBytes);
+    if (!body.equals(expected)) throw new Error(`answers ${shape.path} with other bytes than the origin's`);
   }
 }
 

@@ -8,7 +8,8 @@ import { parseArgs } from 'node:util';
 import { didYouMean } from '../lib/base/nearest.ts';
 import { SCENARIOS } from './catalogue.ts';
 import { processTree } from './host/accounting.ts';
-import { allowedCores, type Cores, divideCores, findProgram } from './host/machine.ts';
+import { type Cores, divideCores, findProgram, physicalCores } from './host/machine.ts';
+import { ROOT } from './host/revision.ts';
 import { type Child, closeOnSignals, Scope } from './host/scope.ts';
 import { chooseGenerator, runLoad } from './load/run-load.ts';
 import { startOrigin } from './origin/origin.ts';
@@ -16,7 +17,6 @@ import { millrace } from './peers/millrace/peer.ts';
 import { accepting, freePort, lastWords } from './peers/peer.ts';
 import type { Scenario } from './scenario.ts';
 
-const ROOT = join(import.meta.dirname, '..');
 const CLINIC = join(ROOT, '.profile/clinic/node_modules/.bin/clinic');
 /** `cpu` is V8's profiler, the others are clinic's. Its bubbleprof is left out: it never ends. */
 const TOOLS = ['cpu', 'doctor', 'flame', 'heapprofiler'];
@@ -37,6 +37,12 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const scope = new Scope({ taskset: findProgram('taskset'), setpriv: findProgram('setpriv') });
   const removeHandlers = closeOnSignals();
+  const { name, procedure } = wish.scenario;
+  if (procedure !== 'load') {
+    process.stdout.write(
+      `${name}: profiled under its load in a closed loop, not as \`millrace bench ${name}\` measures\n`,
+    );
+  }
   try {
     for (const tool of wish.tools) await profile(scope, wish, tool);
     return 0;
@@ -83,7 +89,7 @@ function readWish(args: readonly string[]): Wish | string {
 }
 
 async function profile(scope: Scope, { scenario, seconds }: Wish, tool: string): Promise<void> {
-  const cores = divideCores(allowedCores());
+  const cores = divideCores(physicalCores());
   const kind = scenario.load.kind === 'websocket' ? 'websocket' : 'plain';
   const { port: originPort } = await startOrigin(scope, { cores: cores.origin, kind });
   const port = await freePort();

@@ -6,9 +6,9 @@ import type { LatencyPoint, LoadErrors } from './load/load.ts';
 /**
  * What makes a round doubtful. `errors`: some requests went wrong. `disturbed`: others used the proxy's core as well.
  * `coarse`: less CPU time was used than the kernel's clock can tell within a percent. `unsent`: requests of an open loop
- * found every connection busy and were never sent.
+ * found every connection busy and were never sent. `dropped`: the proxy closed connections of slow clients.
  */
-export type Mark = 'errors' | 'disturbed' | 'coarse' | 'unsent';
+export type Mark = 'errors' | 'disturbed' | 'coarse' | 'unsent' | 'dropped';
 
 export interface Round {
   readonly peer: string;

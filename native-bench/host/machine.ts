@@ -16,11 +16,13 @@ export interface Machine {
   readonly loadAverage: number;
 }
 
-/** Which cores each part runs on. The proxy always has one alone, unless there is only one. */
+/** Which cores each part runs on, as the kernel numbers them. The proxy has one alone, unless there is only one. */
 export interface Cores {
   readonly proxy: readonly number[];
   readonly origin: readonly number[];
   readonly load: readonly number[];
+  /** Whether physical cores of the proxy serve the others too, by other hardware threads. */
+  readonly threaded: boolean;
 }
 
 export function describeMachine(now: Date): Machine {
@@ -52,30 +54,40 @@ export function parseCoreList(list: string): number[] {
 }
 
 /**
- * The last cores for the proxy, one for each of its `workers` (the first ones tend to serve interrupts); the others halved
- * between origin and load generator, both bounded so that neither has more than the proxy could ever keep busy. With too
- * few cores parts share them.
+ * The cores of `allowed` that are hardware threads of one physical core, together. `siblings` tells of a core with which
+ * others it shares one, in the kernel's list form; null where the kernel does not tell: then it stands alone.
  */
-export function divideCores(allowed: readonly number[], workers = 1): Cores {
+export function physicalCores(allowed = allowedCores(), siblings = siblingsOf): number[][] {
+  const physical = new Map<number, number[]>();
+  for (const core of allowed) {
+    const first = parseCoreList(siblings(core) ?? String(core))[0] ?? core;
+    physical.set(first, [...(physical.get(first) ?? []), core]);
+  }
+  return [...physical.values()];
+}
+
+/**
+ * The last cores for the proxy, one for each of its `workers` (the first ones tend to serve interrupts); the others halved
+ * between origin and load generator, both bounded so that neither has more than the proxy could ever keep busy. Nobody
+ * gets a thread of a physical core that the proxy is on where there are others. With too few cores parts share them.
+ */
+export function divideCores(physical: readonly (readonly number[])[], workers = 1): Cores {
+  const allowed = physical.flat();
   const own = Math.min(workers, Math.max(allowed.length - 1, 1));
-  const proxy = allowed.slice(-own);
-  const others = allowed.slice(0, -own);
-  if (others.length === 0) return { proxy, origin: proxy, load: proxy };
-  if (others.length === 1) return { proxy, origin: others, load: others };
+  // A physical core for each worker if that leaves one, else all threads of as few as possible.
+  const proxy = (physical.length > own ? physical.map((threads) => threads.at(-1)!) : allowed).slice(-own);
+  const free = physical.filter((threads) => !threads.some((thread) => proxy.includes(thread))).flat();
+  const others = free.length > 0 ? free : allowed.filter((core) => !proxy.includes(core));
+  const threaded = free.length === 0 && others.length > 0;
+  if (others.length === 0) return { proxy, origin: proxy, load: proxy, threaded };
+  if (others.length === 1) return { proxy, origin: others, load: others, threaded };
   const half = Math.min(others.length >> 1, 4 * workers);
-  return { proxy, origin: others.slice(0, half), load: others.slice(half, half * 2) };
+  return { proxy, origin: others.slice(0, half), load: others.slice(half, half * 2), threaded };
 }
 
 /** In plain words how the cores were divided, for the head of a report. */
-export function describeCores({ proxy, origin, load }: Cores): string {
-  if (proxy.join() === load.join()) return `only core ${proxy.join()}: proxy, origin and load generator share it`;
-  if (proxy.join() === origin.join()) {
-    return `proxy and origin share core ${proxy.join()}; load generator on core ${load.join()}, the only other one`;
-  }
-  if (origin.join() === load.join()) {
-    return `proxy alone on core ${proxy.join()}; origin and load generator share core ${load.join()}, the only other one`;
-  }
-  return `proxy alone on core ${proxy.join()}; origin on ${origin.join()}; load generator on ${load.join()}`;
+export function describeCores(cores: Cores): string {
+  return `${describeParts(cores)}${cores.threaded ? THREADED : ''}`;
 }
 
 /**
@@ -99,10 +111,30 @@ export function findProgram(name: string): string | null {
   return null;
 }
 
-const SERVER_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'].join(delimiter);
-
 /** Keeps the harness itself off the proxy's core. Without taskset it stays where it is. */
 export function pinSelf(taskset: string | null, cores: readonly number[]): void {
   if (taskset === null) return;
   execFileSync(taskset, ['-acp', cores.join(','), String(process.pid)], { stdio: 'ignore' });
+}
+
+const SERVER_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'].join(delimiter);
+const THREADED = '; a physical core of the proxy serves the others too (hyper-threads), so that they slow each other';
+
+function siblingsOf(core: number): string | null {
+  try {
+    return readFileSync(`/sys/devices/system/cpu/cpu${core}/topology/thread_siblings_list`, 'utf8').trim();
+  } catch {
+    return null;
+  }
+}
+
+function describeParts({ proxy, origin, load }: Cores): string {
+  if (proxy.join() === load.join()) return `only core ${proxy.join()}: proxy, origin and load generator share it`;
+  if (proxy.join() === origin.join()) {
+    return `proxy and origin share core ${proxy.join()}; load generator on core ${load.join()}, the only other one`;
+  }
+  if (origin.join() === load.join()) {
+    return `proxy alone on core ${proxy.join()}; origin and load generator share core ${load.join()}, the only other one`;
+  }
+  return `proxy alone on core ${proxy.join()}; origin on ${origin.join()}; load generator on ${load.join()}`;
 }

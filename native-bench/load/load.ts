@@ -87,6 +87,17 @@ export function countErrors(errors: LoadErrors): number {
   return errors.connect + errors.read + errors.write + errors.timeout + errors.status;
 }
 
+/** Both together, kind by kind. */
+export function addErrors(one: LoadErrors, other: LoadErrors): LoadErrors {
+  return {
+    connect: one.connect + other.connect,
+    read: one.read + other.read,
+    write: one.write + other.write,
+    timeout: one.timeout + other.timeout,
+    status: one.status + other.status,
+  };
+}
+
 /** Latency at `share`, one of LATENCY_SHARES; NaN when nothing was measured. */
 export function latencyAt(latency: readonly LatencyPoint[], share: number): number {
   return latency.find((point) => point.share === share)?.micros ?? Number.NaN;

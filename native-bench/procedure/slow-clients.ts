@@ -4,7 +4,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Crowd, startCrowd } from '../load/crowd.ts';
-import { type LoadErrors, type LoadResult, latencyAt } from '../load/load.ts';
+import { addErrors, type LoadResult, latencyAt } from '../load/load.ts';
 import { runLoad } from '../load/run-load.ts';
 import type { Round } from '../round.ts';
 import { account } from './account.ts';
@@ -18,25 +18,24 @@ export async function measureSlowClients(turn: Turn): Promise<Round> {
   const quiet = await load();
   const connections = slowClients(scenario.load.connections);
   const place = { cores: run.cores, port: running.port, kind: 'drip', connections } as const;
-  const crowd: Crowd = await startCrowd(scope, place);
-  try {
+  const crowd = await startCrowd(scope, place);
+  const { result, figures, marks } = await beside(crowd, async () => {
     // What fits into buffers on the way to slow readers is sent at once and in bulk; that is not what they are feared for.
     await delay(SETTLE_MS);
-    const { result, figures, marks } = await account(running, proxyCores, run.seconds, load);
-    const quietP99Micros = latencyAt(quiet.latency, 0.99);
-    return {
-      peer: running.peer.name,
-      round,
-      requests: result.requests,
-      figures: { ...figures, quietP99Micros, slowdown: latencyAt(result.latency, 0.99) / quietP99Micros },
-      latency: result.latency,
-      errors: add(quiet.errors, result.errors),
-      // So little CPU time is used at an even pace that its resolution is beside the point.
-      marks: marks.filter((mark) => mark !== 'coarse'),
-    };
-  } finally {
-    await crowd.close();
-  }
+    return account(running, proxyCores, run.seconds, load);
+  });
+  const { closed } = await crowd.close();
+  const quietP99Micros = latencyAt(quiet.latency, 0.99);
+  return {
+    peer: running.peer.name,
+    round,
+    requests: result.requests,
+    figures: { ...figures, quietP99Micros, slowdown: latencyAt(result.latency, 0.99) / quietP99Micros },
+    latency: result.latency,
+    errors: addErrors(quiet.errors, result.errors),
+    // So little CPU time is used at an even pace that its resolution is beside the point.
+    marks: [...marks.filter((mark) => mark !== 'coarse'), ...(closed > 0 ? (['dropped'] as const) : [])],
+  };
 }
 
 /** 2,000 beside the usual 64 quick ones, and fewer beside fewer. */
@@ -48,12 +47,12 @@ const SETTLE_MS = 2_000;
 /** A pace that no proxy here finds hard. */
 const RATE_PER_SECOND = 2_000;
 
-function add(one: LoadErrors, other: LoadErrors): LoadErrors {
-  return {
-    connect: one.connect + other.connect,
-    read: one.read + other.read,
-    write: one.write + other.write,
-    timeout: one.timeout + other.timeout,
-    status: one.status + other.status,
-  };
+/** What `work` gives. When it fails the crowd is sent away first, which may fail as well: that is not what is told. */
+async function beside<Result>(crowd: Crowd, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    await crowd.close().catch(() => {});
+    throw error;
+  }
 }

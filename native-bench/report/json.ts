@@ -37,7 +37,7 @@ export function finite(_key: string, value: unknown): unknown {
 const FORMAT = z.object({ format: z.number() });
 
 const FIGURE = z.enum(Object.keys(FIGURES) as [FigureName, ...FigureName[]]);
-const MARK = z.enum(['errors', 'disturbed', 'coarse', 'unsent']);
+const MARK = z.enum(['errors', 'disturbed', 'coarse', 'unsent', 'dropped']);
 const SPREAD = z.object({ median: z.number(), lowest: z.number(), highest: z.number() });
 const LATENCY = z.array(z.object({ share: z.number(), micros: z.number() }));
 

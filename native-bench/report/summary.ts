@@ -45,6 +45,7 @@ const MEANING: Readonly<Record<Mark, string>> = {
   disturbed: "were disturbed by other work on the proxy's core (marked ~)",
   coarse: 'used too little CPU time for a resolution of one percent',
   unsent: 'could not send all that was due: every connection was busy, and latency is a lower bound',
+  dropped: 'closed connections of slow clients, and so had fewer beside the quick ones for a while',
 };
 
 function outline({ name, title, headline, columns }: Scenario) {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { processTree } from '../../native-bench/host/accounting.ts';
 import { currentRevision } from '../../native-bench/host/revision.ts';
-import { assertMeasured, bench, collect, ownFolder, readBack, start } from './harness.ts';
+import { assertMeasured, bench, collect, living, ownFolder, readBack, start } from './harness.ts';
 
 test('our own generator stands in where no other is installed', async (t) => {
   const folder = ownFolder(t);
@@ -58,17 +58,18 @@ test('another revision is measured beside this one', { skip: currentRevision() =
   assert.deepEqual(readdirSync(folder), ['report.json']);
 });
 
-test('unknown names are answered with the nearest one, and exit code 2', async (t) => {
+test('unknown names are answered with the nearest one, contradictions with what to leave out, and exit code 2', async (t) => {
   const cases: [string[], RegExp][] = [
     [['http-smal'], /unknown scenario "http-smal"; did you mean "http-small"\?/],
     [['--peers', 'ngnix'], /unknown peer "ngnix"; did you mean "nginx"\?/],
     [['--against', 'no-such-branch'], /no revision is named no-such-branch|checkout with git/],
     [['--against=--output=x'], /no revision is named --output=x|checkout with git/],
+    [['http-small', '--publish'], /--publish is for whole runs: leave out the names of scenarios/],
     [['--round', '1'], /unknown option "--round"; did you mean "--rounds"\?/],
   ];
   for (const [line, wanted] of cases) {
     const { code, err } = await bench(t, line);
-    assert.equal(code, 2);
+    assert.equal(code, 2, err);
     assert.match(err, wanted);
   }
 });
@@ -90,15 +91,6 @@ test('an interrupted run leaves neither process nor folder', async (t) => {
   assert.deepEqual(tree.filter(living), []);
   assert.deepEqual(readdirSync(folder), []);
 });
-
-/** Whether a process runs; one that has ended and waits to be collected does not. */
-function living(pid: number): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
 
 function commandOf(pid: number): string {
   try {

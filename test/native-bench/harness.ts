@@ -1,4 +1,4 @@
-// Runs `millrace bench` as a process and reads back what it wrote.
+// What several of these tests need: `millrace bench` as a process and what it wrote, and what processes leave behind.
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -7,6 +7,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Launcher, Scope } from '../../native-bench/host/scope.ts';
 import { readReport } from '../../native-bench/report/json.ts';
 import type { Report, ScenarioReport } from '../../native-bench/report/report.ts';
 
@@ -64,4 +66,28 @@ export function ownFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-test-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** A scope that starts nothing under taskset or setpriv, and is closed when the test is over. */
+export function openScope(t: TestContext, launcher: Launcher = { taskset: null, setpriv: null }): Scope {
+  const scope = new Scope(launcher);
+  t.after(() => scope.close());
+  return scope;
+}
+
+/** Whether a process runs; one that has ended and waits to be collected does not. */
+export function living(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!(await condition())) {
+    assert.ok(performance.now() < deadline, 'waited too long');
+    await delay(20);
+  }
 }

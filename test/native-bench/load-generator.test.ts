@@ -13,7 +13,6 @@ import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
 import { processTree } from '../../native-bench/host/accounting.ts';
-import { type Launcher, Scope } from '../../native-bench/host/scope.ts';
 import { startCrowd } from '../../native-bench/load/crowd.ts';
 import {
   countErrors,
@@ -25,6 +24,11 @@ import {
   type RequestShape,
 } from '../../native-bench/load/load.ts';
 import { runLoad } from '../../native-bench/load/run-load.ts';
+import { millrace } from '../../native-bench/peers/millrace/peer.ts';
+import type { RunningPeer } from '../../native-bench/peers/peer.ts';
+import { measureSlowClients } from '../../native-bench/procedure/slow-clients.ts';
+import { slowClients } from '../../native-bench/scenarios/slow-clients.ts';
+import { living, openScope, until } from './harness.ts';
 
 const NO_ERRORS = { connect: 0, read: 0, write: 0, timeout: 0, status: 0 };
 const GET: RequestShape = { method: 'GET', path: '/small', fields: [], bodyBytes: 0, chunkBytes: 0, replyBytes: 5 };
@@ -361,6 +365,31 @@ describe('in the long run', { concurrency: true }, () => {
     await until(async () => (await connectionsOf(server)) === 0);
   });
 
+  test('a proxy that closes slow clients is marked for it', async (t) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (data) => {
+        if (data.includes('/1m')) socket.destroy();
+        else if (data.length > 5) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello');
+      });
+    });
+    const port = await listening(t, server);
+    const peer = { ...millrace, node: false };
+    const running = { peer, child: { pid: process.pid }, port, folder: '' } as unknown as RunningPeer;
+    const { marks, errors } = await measureSlowClients({
+      scope: openScope(t),
+      scenario: { ...slowClients, load: HTTP },
+      running,
+      round: 1,
+      run: { ...OWN, ratePerSecond: 200 },
+      proxyCores: [],
+      startAnew: () => Promise.reject(new Error('nothing is to be started anew')),
+    });
+    assert.deepEqual(marks, ['dropped']);
+    assert.deepEqual(errors, NO_ERRORS);
+    await until(async () => (await connectionsOf(server)) === 0);
+  });
+
   test('a crowd does not outlive a harness that is killed', async (t) => {
     const port = await listening(
       t,
@@ -422,12 +451,6 @@ async function listening(t: TestContext, server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-function openScope(t: TestContext, launcher: Launcher = { taskset: null, setpriv: null }): Scope {
-  const scope = new Scope(launcher);
-  t.after(() => scope.close());
-  return scope;
-}
-
 function connectionsOf(server: Server): Promise<number> {
   return new Promise((resolve, reject) => {
     server.getConnections((error, count) => (error ? reject(error) : resolve(count)));
@@ -443,21 +466,4 @@ function generators(): number[] {
       return false;
     }
   });
-}
-
-function living(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!(await condition())) {
-    assert.ok(performance.now() < deadline, 'waited too long');
-    await delay(20);
-  }
 }

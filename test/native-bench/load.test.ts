@@ -10,7 +10,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { findProgram } from '../../native-bench/host/machine.ts';
-import { Scope } from '../../native-bench/host/scope.ts';
 import { EchoScanner } from '../../native-bench/load/generator/echo.ts';
 import { Found, ReplyScanner } from '../../native-bench/load/generator/reply-scanner.ts';
 import { parseH2load, readH2loadLog } from '../../native-bench/load/h2load.ts';
@@ -25,6 +24,7 @@ import {
 import { renderRequest } from '../../native-bench/load/request.ts';
 import { chooseGenerator, runLoad } from '../../native-bench/load/run-load.ts';
 import { parseWrkResult } from '../../native-bench/load/wrk.ts';
+import { openScope } from './harness.ts';
 
 const GET: RequestShape = {
   method: 'GET',
@@ -406,10 +406,4 @@ async function listening(t: TestContext, server: ReturnType<typeof createServer>
     (server as { closeAllConnections?: () => void }).closeAllConnections?.();
   });
   return (server.address() as AddressInfo).port;
-}
-
-function openScope(t: TestContext): Scope {
-  const scope = new Scope({ taskset: null, setpriv: null });
-  t.after(() => scope.close());
-  return scope;
 }

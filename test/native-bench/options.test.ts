@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { benchCommand } from '../../lib/cli/bench.ts';
 import { readArguments } from '../../lib/cli/command.ts';
 import { PEERS, SCENARIOS } from '../../native-bench/catalogue.ts';
-import { describeCatalogue, type Options, peersFor, readOptions } from '../../native-bench/options.ts';
+import { type Options, peersFor, readOptions } from '../../native-bench/options.ts';
+import { describeCatalogue } from '../../native-bench/report/catalogue.ts';
 
 test('without options every scenario runs for five rounds', () => {
   const { scenarios, plan, peers, ratePerSecond } = read();
@@ -48,17 +49,24 @@ test('every mistake is told at once, with the nearest name', () => {
   assert.match(text, /--generator is one of wrk, h2load, own, not "ab"/);
 });
 
-test('every scenario names peers that exist and can do it, and carries targets that can be judged', () => {
-  assert.equal(new Set(names(SCENARIOS)).size, SCENARIOS.length);
-  assert.equal(new Set(names(PEERS)).size, PEERS.length);
+test('without a choice the peers of a scenario take turns in its order', () => {
   for (const scenario of SCENARIOS) {
     if (scenario.unbuilt === null) assert.deepEqual(names(peersFor(scenario, null, [])), scenario.peers);
-    assert.ok(scenario.columns.includes(scenario.headline), scenario.name);
-    for (const { peer, atMost, atLeast } of scenario.targets) {
-      assert.ok(peer === null || scenario.peers.includes(peer), scenario.name);
-      assert.notEqual(atMost === undefined, atLeast === undefined, scenario.name);
-    }
   }
+});
+
+test('what is published is a whole run', () => {
+  const faults = (...args: string[]): string => {
+    const given = readArguments(benchCommand, ['--publish', ...args]);
+    assert.ok('options' in given);
+    const outcome = readOptions(given);
+    return 'faults' in outcome ? outcome.faults.join('\n') : '';
+  };
+  assert.equal(faults(), '');
+  assert.equal(faults('--rounds', '3', ...names(SCENARIOS)), '');
+  const alone = '--publish is for whole runs: leave out';
+  assert.equal(faults('http-small'), `${alone} the names of scenarios`);
+  assert.equal(faults('http-small', 'tcp-small', '--quick'), `${alone} the names of scenarios, --quick`);
 });
 
 test('the list names every scenario with its target and every peer with its version or package', () => {

@@ -2,8 +2,10 @@
 // when it is stopped. Real processes, one after the other. What is not installed is skipped, with its package.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -16,7 +18,8 @@ import { millrace, millraceAt } from '../../native-bench/peers/millrace/peer.ts'
 import { type Peer, type Setup, startPeer } from '../../native-bench/peers/peer.ts';
 import { FORWARDING_HEADERS, missingHeaders, probeHeaders, probeReply } from '../../native-bench/probe.ts';
 import { type Scenario, SUBJECT } from '../../native-bench/scenario.ts';
-import { bareGet, scatter } from '../../native-bench/scenarios/shapes.ts';
+import { bareGet, barePost, scatter } from '../../native-bench/scenarios/shapes.ts';
+import { living } from './harness.ts';
 
 const scope = new Scope({ taskset: null, setpriv: null });
 const folder = mkdtempSync(join(tmpdir(), 'millrace-peers-'));
@@ -61,13 +64,19 @@ for (const peer of PEERS) {
   }
 }
 
-test('a peer that cannot take its port is reported with what it said', async () => {
-  const taken = createServer().listen(0, '127.0.0.1');
-  const launch = { command: process.execPath, args: ['-e', 'throw new TypeError("no configuration")'] };
-  const broken: Peer = { ...millrace, name: 'broken', prepare: () => launch };
+test('a peer that cannot take its port is reported with what it said, and nothing of it stays', async () => {
+  // The origin's port is taken; the peer ends on its own, and nobody is there who would answer on the one given to it.
+  const script = `require('node:net').createServer().listen(${origin.port}, '127.0.0.1')`;
+  const launch = { command: process.execPath, args: ['-e', script] };
+  const late: Peer = { ...millrace, name: 'late', prepare: () => launch };
   const place = { setup: 'http', originPort: origin.port, workers: 1, cores: [] } as const;
-  await assert.rejects(startPeer(scope, broken, place), /did not start: TypeError: no configuration/);
-  taken.close();
+  const before = processTree(process.pid);
+  const failure = await startPeer(scope, late, place).then(
+    () => null,
+    (error: Error) => error,
+  );
+  assert.match(failure?.message ?? '', /^did not start: Error: listen EADDRINUSE/);
+  assert.deepEqual(processTree(process.pid), before);
 });
 
 test('more workers than a proxy has are refused rather than imagined', () => {
@@ -143,13 +152,26 @@ test('headers that did not reach the origin are named', () => {
   ]);
 });
 
-test('a probe tells a wrong reply from a right one', async () => {
+test('a probe tells a wrong reply from a right one', async (t) => {
   const load = (path: string, replyBytes: number): { load: HttpLoad } => ({
     load: { kind: 'http', connections: 1, requests: [bareGet(path, replyBytes)], closing: false },
   });
   await probeReply(origin.port, load('/small', 129));
   await assert.rejects(probeReply(origin.port, load('/small', 128)), /answers \/small with 129 bytes instead of 128/);
   await assert.rejects(probeReply(origin.port, load('/nothing', 13)), /answers \/nothing with status 404/);
+  const reply = 'stored\n';
+  const shape = barePost('/sink', { bodyBytes: 10, chunkBytes: 0, replyBytes: reply.length });
+  const sink: HttpLoad = { kind: 'http', connections: 1, requests: [shape], closing: false };
+  for (const [said, wanted] of [
+    [reply, null],
+    ['STORED\n', /answers \/sink with other bytes than the origin's/],
+  ] as const) {
+    const server = createServer((_request, response) => void response.end(said)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const probed = probeReply((server.address() as AddressInfo).port, { load: sink });
+    await (wanted === null ? probed : assert.rejects(probed, wanted));
+  }
   await assert.rejects(probeReply(1, load('/small', 129)), /gives no answer to \/small/);
   await assert.rejects(probeReply(1, { load: { kind: 'websocket', connections: 1, messageBytes: 1 } }), /WebSocket/);
 });
@@ -174,13 +196,4 @@ function loadOf(name: string): HttpLoad {
   const { load } = SCENARIOS.find((scenario) => scenario.name === name)!;
   assert.ok(load.kind === 'http');
   return load;
-}
-
-function living(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

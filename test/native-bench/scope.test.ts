@@ -4,14 +4,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { processTree } from '../../native-bench/host/accounting.ts';
 import { findProgram } from '../../native-bench/host/machine.ts';
 import { Scope } from '../../native-bench/host/scope.ts';
+import { living, ownFolder, until } from './harness.ts';
 
 const NOTHING = { taskset: null, setpriv: null };
 const BENCH = join(import.meta.dirname, '../../native-bench');
@@ -114,23 +114,4 @@ async function startHarness(
   t.after(() => harness.kill('SIGKILL'));
   const [line] = (await once(createInterface({ input: harness.stdout }), 'line')) as [string];
   return { ...(JSON.parse(line) as { pid: number; folder: string }), harness };
-}
-
-function ownFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-/** Whether a process runs; one that has ended and waits to be collected does not. */
-function living(pid: number): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
-async function until(met: () => boolean): Promise<void> {
-  while (!met()) await new Promise((resolve) => setTimeout(resolve, 5));
 }

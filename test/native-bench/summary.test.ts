@@ -106,6 +106,30 @@ test('a bottleneck elsewhere is told: throughput as without a proxy, or a proxy 
   assert.doesNotMatch(summarise(idle).remarks.join('\n'), /limit/);
 });
 
+test('at a given rate nobody is meant to be at a limit, so none is told', () => {
+  const result = resultOf();
+  const rounds = result.rounds.map((round) => ({ ...round, figures: { ...round.figures, offeredPerSecond: 500 } }));
+  const lines = summarise({ ...result, rounds }).remarks.join('\n');
+  assert.doesNotMatch(lines, /limit/);
+  assert.match(lines, /haproxy: 1 of 3 rounds had errors/);
+});
+
+test('rounds that could not send all that was due, or lost slow clients, are counted below the table', () => {
+  const result = resultOf();
+  const rounds = result.rounds.map((one): Round => {
+    if (one.peer === 'nginx' && one.round > 1) return { ...one, marks: ['unsent'] };
+    return one.peer === 'millrace' ? { ...one, marks: ['dropped'] } : one;
+  });
+  const { rows, remarks } = summarise({ ...result, rounds });
+  assert.deepEqual(
+    rows.map(({ marks }) => marks),
+    [{ dropped: 3 }, { unsent: 2 }, { errors: 1 }],
+  );
+  const lines = remarks.join('\n');
+  assert.match(lines, /nginx: 2 of 3 rounds could not send all that was due: .* latency is a lower bound\./);
+  assert.match(lines, /millrace: 3 of 3 rounds closed connections of slow clients/);
+});
+
 test('without Millrace there are figures but no ratios and no verdicts', () => {
   const result = resultOf();
   const { rows, verdicts } = summarise({ ...result, rounds: result.rounds.filter(({ peer }) => peer !== 'millrace') });

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { endWithParent } from '../end-with-parent.ts';
 import { latencyHistogram, latencyPoints } from '../latency.ts';
-import type { LoadResult } from '../load.ts';
+import { addErrors, type LoadErrors, type LoadResult } from '../load.ts';
 import { generate } from './generate.ts';
 import type { GeneratorSpec, ThreadOutcome, ThreadSpec } from './spec.ts';
 
@@ -34,7 +34,7 @@ function runThread(workerData: ThreadSpec): Promise<ThreadOutcome> {
 }
 
 function merge(outcomes: readonly ThreadOutcome[]): LoadResult {
-  const errors = { connect: 0, read: 0, write: 0, timeout: 0, status: 0 };
+  let errors: LoadErrors = { connect: 0, read: 0, write: 0, timeout: 0, status: 0 };
   const latency = latencyHistogram();
   let [requests, bytes, unsent, seconds] = [0, 0, 0, 0];
   for (const outcome of outcomes) {
@@ -42,7 +42,7 @@ function merge(outcomes: readonly ThreadOutcome[]): LoadResult {
     bytes += outcome.bytes;
     unsent += outcome.unsent;
     seconds = Math.max(seconds, outcome.seconds);
-    for (const kind of Object.keys(errors) as (keyof typeof errors)[]) errors[kind] += outcome.errors[kind];
+    errors = addErrors(errors, outcome.errors);
     latency.add(outcome.latency);
   }
   return { requests, bytes, seconds, latency: latencyPoints(latency), errors, unsent };

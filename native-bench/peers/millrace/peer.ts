@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ROOT } from '../../host/revision.ts';
 import type { Launch } from '../../host/scope.ts';
 import { launchNode } from '../node.ts';
 import { type Located, type Peer, ROUTES, type Setup, type Site } from '../peer.ts';
@@ -40,7 +41,6 @@ export function millraceAt(folder: string, name: string): Peer {
   };
 }
 
-const ROOT = join(import.meta.dirname, '../../..');
 const MAIN = 'lib/cli/main.ts';
 
 /** WebSocket passes through a route like any other: there is nothing to say about it. */
