@@ -15,6 +15,7 @@ import {
   waits,
   writeThrough,
 } from './receive.ts';
+import { breakOffSecure, type SecureLink, type SecureOptions, secure } from './secure.ts';
 import { flush, GATHER_BYTES, gather, gathered, gatherRoom, type Sender } from './send.ts';
 import { releaseSlab, retainSlab, slabsScarce } from './slab.ts';
 import { Timed, Wheel } from './wheel.ts';
@@ -59,7 +60,10 @@ export function onCrash(told: (error: unknown) => void): void {
 }
 
 export class Connection extends Timed implements Reader, Sender {
-  readonly socket: ReadingSocket;
+  /** Another one once the connection encrypts. */
+  socket: ReadingSocket;
+  /** What encrypts, null while nothing does. */
+  link: SecureLink | null = null;
   receiver: Receiver;
   /** Bytes received and handed over so far. */
   receivedBytes = 0;
@@ -85,15 +89,32 @@ export class Connection extends Timed implements Reader, Sender {
   #held: number[] | null = null;
   #takenBytes = 0;
   #closingMs = CLOSING_MS;
+  /** What is to happen once nothing waits in the link. */
+  #then: 'nothing' | 'end' | 'close' = 'nothing';
 
   constructor(socket: ReadingSocket, receiver: Receiver) {
     super();
     this.socket = socket;
     this.receiver = receiver;
-    socket.reader = this;
-    socket.on('end', onEnd);
-    socket.on('error', onError);
-    socket.on('close', onClose);
+    this.#attend(socket);
+  }
+
+  /**
+   * Encrypts from here on; nothing may be waiting. `early` are bytes of the handshake that were read already, its own.
+   * Nothing may be sent before the handshake is over. False when the connection is gone.
+   */
+  encrypt(options: SecureOptions, early: Uint8Array | null): boolean {
+    if (this.gone) return false;
+    const made = secure(this.socket, options, () => this.#emptied());
+    if (made === null) return false;
+    this.socket = made.socket;
+    this.link = made.link;
+    this.#attend(made.socket);
+    if (this.slab >= 0) releaseSlab(this.slab);
+    this.slab = -1;
+    this.paused = false;
+    made.begin(early);
+    return true;
   }
 
   /**
@@ -143,6 +164,10 @@ export class Connection extends Timed implements Reader, Sender {
     if (this.gone || this.ended) return true;
     this.pushes++;
     const bytes = memory.subarray(start, end);
+    if (this.link !== null) {
+      if (!this.link.write(bytes)) this.#wait();
+      return true;
+    }
     // A thousand readers that stand still must not take the slabs that everybody else needs to be answered at all.
     const copied = slabsScarce();
     const sent = copied ? Buffer.from(bytes) : bytes;
@@ -196,6 +221,10 @@ export class Connection extends Timed implements Reader, Sender {
     if (this.ended || this.gone) return;
     flush();
     this.ended = true;
+    if (this.link?.waiting) {
+      this.#then = 'end';
+      return;
+    }
     this.#holdEnd();
     this.socket.end();
   }
@@ -208,14 +237,18 @@ export class Connection extends Timed implements Reader, Sender {
     if (this.gone) return;
     flush();
     this.#leave();
-    if (!waits(this.socket)) {
+    // An encrypted one says good-bye first (RFC 8446 6.1), so that its peer knows that it has everything.
+    if (this.link === null && !waits(this.socket)) {
       this.socket.destroy();
       return;
     }
     // Its slab may be somebody else's by now: not one byte may be read into it.
     this.socket.pause();
-    if (!this.ended) this.#holdEnd();
-    this.socket.destroySoon();
+    if (this.link?.waiting) this.#then = 'close';
+    else {
+      if (!this.ended) this.#holdEnd();
+      this.socket.destroySoon();
+    }
     // Nobody else watches over what still waits.
     this.#closingMs = standstillMs > 0 ? standstillMs : CLOSING_MS;
     wheel.arm(this, this.#closingMs);
@@ -226,6 +259,7 @@ export class Connection extends Timed implements Reader, Sender {
     if (this.gone) return;
     flush();
     this.#leave();
+    this.link?.abandon();
     this.socket.destroy();
   }
 
@@ -233,7 +267,14 @@ export class Connection extends Timed implements Reader, Sender {
   reset(): void {
     if (this.gone) return;
     this.#leave();
-    breakOff(this.socket);
+    this.breakOff();
+  }
+
+  /** Resets what may be closing already. */
+  breakOff(): void {
+    if (this.link === null) return breakOff(this.socket);
+    this.link.abandon();
+    breakOffSecure(this.socket);
   }
 
   /** As `reset`, but the receiver is told, so that it can clear up. */
@@ -253,8 +294,8 @@ export class Connection extends Timed implements Reader, Sender {
   /** Whether the kernel has taken bytes since this was last asked; true also when nothing waits. */
   progressed(): boolean {
     const before = this.#takenBytes;
-    this.#takenBytes = takenBytes(this.socket);
-    return this.#takenBytes > before || !waits(this.socket);
+    this.#takenBytes = this.#taken();
+    return this.#takenBytes > before || !this.#waits();
   }
 
   deliver(start: number, end: number): void {
@@ -268,8 +309,8 @@ export class Connection extends Timed implements Reader, Sender {
 
   override expire(): void {
     if (!this.gone) return this.#run(callExpired, null);
-    if (this.progressed()) wheel.arm(this, this.#closingMs);
-    else breakOff(this.socket);
+    if (this.progressed() && this.#waits()) wheel.arm(this, this.#closingMs);
+    else this.breakOff();
   }
 
   /** Runs one call of the receiver from outside a delivery: exceptions end here and what it gathered is sent. */
@@ -315,8 +356,34 @@ export class Connection extends Timed implements Reader, Sender {
   }
 
   #wait(): void {
-    this.#takenBytes = takenBytes(this.socket);
+    this.#takenBytes = this.#taken();
     this.blocked = true;
+  }
+
+  #waits(): boolean {
+    return this.link === null ? waits(this.socket) : this.link.waiting;
+  }
+
+  #taken(): number {
+    return this.link === null ? takenBytes(this.socket) : this.link.takenBytes;
+  }
+
+  #attend(socket: ReadingSocket): void {
+    socket.reader = this;
+    socket.on('end', onEnd);
+    socket.on('error', onError);
+    socket.on('close', onClose);
+  }
+
+  /** The link has nothing left to send. */
+  #emptied(): void {
+    const then = this.#then;
+    this.#then = 'nothing';
+    if (then === 'close') this.socket.destroySoon();
+    else if (then === 'end') this.socket.end();
+    if (this.gone || !this.blocked) return;
+    this.blocked = false;
+    this.#run(callDrained, null);
   }
 
   /** For `writeThrough` and the queue only: what was waited for is gone. */

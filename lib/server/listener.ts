@@ -10,7 +10,7 @@ import type { Log } from '../base/log.ts';
 import type { DownstreamConnection } from '../http/h1/downstream.ts';
 import type { HttpListener } from '../http/listener.ts';
 import { Connection, NOBODY } from '../io/connection.ts';
-import { acceptFrom, breakOff, descriptorOf, type ReadingSocket } from '../io/receive.ts';
+import { acceptFrom, descriptorOf, type ReadingSocket } from '../io/receive.ts';
 import { scarceFrom } from './descriptors.ts';
 import { type Dispatcher, Session } from './dispatch.ts';
 import type { ListenerPlan } from './snapshot.ts';
@@ -125,7 +125,7 @@ export class Listener implements Dispatcher {
       // Whoever serves it is told, so that nothing is left open upstream.
       connection.abort(CUT);
       // One that is closing already has nobody to tell, but may wait for its client for long.
-      breakOff(connection.socket);
+      connection.breakOff();
     }
     return cut;
   }

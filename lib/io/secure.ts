@@ -1,0 +1,377 @@
+// TLS on a socket that is open already: OpenSSL stands on the socket's handle, and a plain socket over it reads into our
+// slabs like every other. Beside receive.ts the only file that touches Node's private socket interface. Which
+// certificate serves whom and what a peer must prove is left to the tls room.
+
+import { Socket } from 'node:net';
+import 'node:tls';
+import type { PeerCertificate, SecureContext } from 'node:tls';
+import { getSystemErrorName } from 'node:util';
+import { onread, type ReadingSocket, WRITABLE_BYTES } from './receive.ts';
+
+/** How one handshake is made. */
+export interface SecureOptions {
+  readonly context: SecureContext;
+  /** Whether we answer the handshake; else we begin it. */
+  readonly server: boolean;
+  /** Application protocols in our order (RFC 7301), in the form of the extension's list; null: ALPN is not spoken. */
+  readonly alpn: Buffer | null;
+  /** Server: whether the client's certificate is asked for; it is never verified here (see `verifyFault`). */
+  readonly asking?: boolean;
+  /** Server: DER of the OCSP response that clients get who ask. */
+  readonly ocsp?: Buffer | null;
+  /** Client: the name asked for, '' for none. */
+  readonly serverName?: string;
+  /** Client: a session to resume. */
+  readonly session?: Buffer | null;
+  /** Client: told of sessions that can be resumed later. */
+  readonly remember?: ((session: Buffer) => void) | null;
+  /** The handshake is over; nothing has been read or written yet. */
+  readonly established: (link: SecureLink) => void;
+  /** The handshake or a record failed. What is told to the peer is on its way; the connection is to be closed. */
+  readonly failed: (error: NodeJS.ErrnoException) => void;
+}
+
+/** Whether this runtime gives out what is needed. Without it nothing can be encrypted. */
+export function canSecure(): boolean {
+  return binding !== null && streams !== null;
+}
+
+/**
+ * Bytes under way that are kept for a connection before it counts as blocked: enough for the kernel to stay busy for a
+ * turn of the event loop.
+ */
+const QUEUE_BYTES = 128 * 1024;
+/** One write: OpenSSL keeps as much again until the kernel has taken it. */
+const PIECE_BYTES = 64 * 1024;
+/**
+ * The first bytes of a connection leave in records of one packet each, so that none waits for its end to be
+ * decrypted; later ones in the largest (RFC 8446 5.1), which cost least.
+ */
+const SMALL_RECORD_BYTES = 1369;
+const LARGE_RECORD_BYTES = 16_384;
+/** What a network takes at once from a connection that has just begun (RFC 6928). */
+const FIRST_FLIGHT_BYTES = 10 * SMALL_RECORD_BYTES;
+/** What has been read of the handshake goes in by pieces: OpenSSL would keep a buffer for all of it. */
+const EARLY_BYTES = 1000;
+
+interface TcpHandle {
+  tls?: TlsHandle;
+  readonly fd?: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly writeQueueSize: number;
+  readStop(): number;
+  reset?(closed: () => void): number;
+}
+interface TlsHandle {
+  _parent: TcpHandle;
+  _secureContext: SecureContext;
+  reading: boolean;
+  onhandshakedone: () => void;
+  onerror: (error: NodeJS.ErrnoException) => void;
+  onnewsession: (id: Buffer, session: Buffer) => void;
+  setALPNProtocols(list: Buffer): void;
+  getALPNNegotiatedProtocol(): string | false;
+  setVerifyMode(ask: boolean, reject: boolean): void;
+  verifyError(): NodeJS.ErrnoException | null;
+  getPeerCertificate(chain: boolean): PeerCertificate | undefined;
+  getPeerX509Certificate(): { readonly raw: Buffer } | undefined;
+  getProtocol(): string | null;
+  isSessionReused(): boolean;
+  setServername(name: string): void;
+  setSession(session: Buffer): void;
+  setOCSPResponse(response: Buffer): void;
+  setMaxSendFragment(bytes: number): void;
+  enableSessionCallbacks(): void;
+  receive(bytes: Uint8Array): void;
+  start(): void;
+  destroySSL(): void;
+  writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
+}
+interface WriteRequest {
+  oncomplete?: (this: WriteRequest, status: number) => void;
+  link?: SecureLink;
+}
+interface TlsBinding {
+  readonly TLSWrap: { readonly prototype: { reset?: (this: TlsHandle, closed?: () => void) => number } };
+  wrap(handle: TcpHandle, context: unknown, server: boolean, written: boolean): TlsHandle;
+}
+interface StreamBinding {
+  readonly WriteWrap: new () => WriteRequest;
+}
+interface PrivateSocket {
+  _handle: TcpHandle | null;
+  ssl?: TlsHandle;
+  resetAndClosing?: boolean;
+}
+
+const binding = privateBinding('tls_wrap') as TlsBinding | null;
+const streams = privateBinding('stream_wrap') as StreamBinding | null;
+if (binding !== null) {
+  // What `destroy` of a socket that is to be reset calls; OpenSSL's handle has none of its own.
+  binding.TLSWrap.prototype.reset = function (closed) {
+    const done = (): void => {
+      this.destroySSL();
+      closed?.();
+    };
+    return this._parent.reset?.(done) ?? -1;
+  };
+}
+
+function privateBinding(name: string): unknown {
+  try {
+    return (process as unknown as { binding(name: string): unknown }).binding(name);
+  } catch {
+    return null;
+  }
+}
+
+/** The encrypted side of one connection: writes, one after the other, and what the handshake brought. */
+export class SecureLink {
+  readonly #handle: TlsHandle;
+  /** Told when nothing waits any more. */
+  readonly #drained: () => void;
+  readonly #socket: ReadingSocket;
+  /** A request must not be used again from its own completion. */
+  #request: WriteRequest;
+  #other: WriteRequest;
+  #busy = false;
+  readonly #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #underWayBytes = 0;
+  #sentBytes = 0;
+  #small = false;
+  #over = false;
+
+  /** See `secure`. */
+  constructor(socket: ReadingSocket, handle: TlsHandle, options: SecureOptions, drained: () => void) {
+    this.#socket = socket;
+    this.#handle = handle;
+    this.#drained = drained;
+    this.#request = this.#newRequest();
+    this.#other = this.#newRequest();
+    handle.onhandshakedone = () => options.established(this);
+    handle.onerror = (error) => {
+      this.#over = true;
+      options.failed(error);
+    };
+  }
+
+  /** The application protocol agreed on; '' for none. */
+  get protocol(): string {
+    return this.#handle.getALPNNegotiatedProtocol() || '';
+  }
+
+  /** `TLSv1.3` and the like. */
+  get version(): string {
+    return this.#handle.getProtocol() ?? '';
+  }
+
+  get resumed(): boolean {
+    return this.#handle.isSessionReused();
+  }
+
+  /** OpenSSL's code for what is wrong with the peer's chain (`CERT_HAS_EXPIRED`, ...), '' when nothing is. */
+  verifyFault(): string {
+    const error = this.#handle.verifyError();
+    return error === null || error === undefined ? '' : (error.code ?? error.message);
+  }
+
+  /** The peer's certificate with what it says; null when it sent none. */
+  peerCertificate(): PeerCertificate | null {
+    const certificate = this.#handle.getPeerCertificate(false);
+    return certificate === undefined || certificate.raw === undefined ? null : certificate;
+  }
+
+  /** Whether something that was written waits. */
+  get waiting(): boolean {
+    return this.#busy || this.#queuedBytes > 0;
+  }
+
+  /** What the kernel has taken, encrypted; only ever grows. */
+  get takenBytes(): number {
+    const { bytesWritten, writeQueueSize } = this.#handle._parent;
+    return bytesWritten - writeQueueSize;
+  }
+
+  get descriptor(): number {
+    return this.#handle._parent.fd ?? -1;
+  }
+
+  /**
+   * Encrypts and sends `bytes`, which are free again on return. False when enough waits: write no more until drained;
+   * what is written all the same is kept.
+   */
+  write(bytes: Uint8Array): boolean {
+    if (this.#over) return true;
+    let rest = bytes;
+    if (!this.#busy) {
+      // A handle takes one write at a time; a second one would end the process.
+      const most = this.#sentBytes < FIRST_FLIGHT_BYTES ? FIRST_FLIGHT_BYTES : PIECE_BYTES;
+      const first = bytes.length > most ? bytes.subarray(0, most) : bytes;
+      rest = bytes.subarray(first.length);
+      this.#put(first);
+    }
+    if (rest.length > 0) {
+      this.#queue.push(Uint8Array.prototype.slice.call(rest));
+      this.#queuedBytes += rest.length;
+    }
+    return this.#underWayBytes + this.#queuedBytes < QUEUE_BYTES;
+  }
+
+  /** No write may follow: the socket is being closed. */
+  abandon(): void {
+    this.#over = true;
+    this.#queue.length = 0;
+    this.#queuedBytes = 0;
+  }
+
+  #newRequest(): WriteRequest {
+    const request = new streams!.WriteWrap();
+    request.oncomplete = completed;
+    request.link = this;
+    return request;
+  }
+
+  #put(bytes: Uint8Array): void {
+    const request = this.#request;
+    this.#request = this.#other;
+    this.#other = request;
+    this.#busy = true;
+    this.#underWayBytes = bytes.length;
+    this.#size(bytes.length);
+    const status = this.#handle.writeBuffer(request, bytes);
+    // Failures of the handle itself come by completion.
+    if (status !== 0) this.completed(status);
+  }
+
+  #size(bytes: number): void {
+    const before = this.#sentBytes;
+    this.#sentBytes += bytes;
+    if (before >= FIRST_FLIGHT_BYTES) {
+      if (!this.#small) return;
+      this.#small = false;
+      this.#handle.setMaxSendFragment(LARGE_RECORD_BYTES);
+    } else if (!this.#small && bytes > SMALL_RECORD_BYTES) {
+      this.#small = true;
+      this.#handle.setMaxSendFragment(SMALL_RECORD_BYTES);
+    }
+  }
+
+  /** For the requests only. */
+  completed(status: number): void {
+    this.#busy = false;
+    this.#underWayBytes = 0;
+    if (this.#over || this.#socket.destroyed) return;
+    if (status < 0) {
+      this.#over = true;
+      const code = getSystemErrorName(status);
+      this.#socket.destroy(Object.assign(new Error(`write ${code}`), { code, errno: status, syscall: 'write' }));
+      return;
+    }
+    if (this.#queuedBytes > 0) this.#next();
+    else this.#drained();
+  }
+
+  /** As much of the queue as makes one write. */
+  #next(): void {
+    const queue = this.#queue;
+    let bytes = queue[0]!;
+    let pieces = 1;
+    let total = bytes.length;
+    while (pieces < queue.length && total + queue[pieces]!.length <= PIECE_BYTES) total += queue[pieces++]!.length;
+    if (pieces > 1) bytes = Buffer.concat(queue.slice(0, pieces), total);
+    queue.splice(0, pieces);
+    if (bytes.length > PIECE_BYTES) {
+      queue.unshift(bytes.subarray(PIECE_BYTES));
+      bytes = bytes.subarray(0, PIECE_BYTES);
+    }
+    this.#queuedBytes -= bytes.length;
+    this.#put(bytes);
+  }
+}
+
+function completed(this: WriteRequest, status: number): void {
+  this.link!.completed(status);
+}
+
+/**
+ * Puts TLS on `socket`, whose handle is taken from it: it is of no use any more. `early` is what it has read already
+ * (not borrowed). Answers the socket that takes its place, not reading yet (see `begin`), and its link; null when the
+ * socket is gone.
+ */
+export function secure(
+  socket: ReadingSocket,
+  options: SecureOptions,
+  drained: () => void,
+): { readonly socket: ReadingSocket; readonly link: SecureLink; begin(early: Uint8Array | null): void } | null {
+  const old = socket as unknown as PrivateSocket;
+  const tcp = old._handle;
+  if (binding === null || tcp === null || socket.destroyed) return null;
+  tcp.readStop();
+  detach(socket);
+  const handle = binding.wrap(tcp, (options.context as unknown as { context: unknown }).context, options.server, false);
+  // The handle below must hold the one above: collected in the middle of something it ends the process.
+  tcp.tls = handle;
+  handle._parent = tcp;
+  handle._secureContext = options.context;
+  handle.reading = false;
+  if (options.alpn !== null) handle.setALPNProtocols(options.alpn);
+  if (options.server) prepareServer(handle, options);
+  else prepareClient(handle, options);
+  const fresh = new Socket({
+    handle,
+    onread,
+    allowHalfOpen: true,
+    manualStart: true,
+    writableHighWaterMark: WRITABLE_BYTES,
+  } as never) as ReadingSocket;
+  (fresh as unknown as PrivateSocket).ssl = handle;
+  fresh.reader = null;
+  const link = new SecureLink(fresh, handle, options, drained);
+  const begin = (early: Uint8Array | null): void => {
+    for (let at = 0; early !== null && at < early.length && !fresh.destroyed; at += EARLY_BYTES) {
+      handle.receive(early.subarray(at, at + EARLY_BYTES));
+    }
+    if (fresh.destroyed) return;
+    fresh.resume();
+    if (!options.server) handle.start();
+  };
+  return { socket: fresh, link, begin };
+}
+
+/** Whether a socket encrypts. */
+export function isSecure(socket: Socket): boolean {
+  return (socket as unknown as PrivateSocket).ssl !== undefined;
+}
+
+/** As `breakOff` of receive.ts, for a socket that encrypts. */
+export function breakOffSecure(socket: Socket): void {
+  (socket as unknown as PrivateSocket).resetAndClosing = true;
+  socket.destroy();
+}
+
+function detach(socket: Socket): void {
+  const { _handle: handle } = socket as unknown as PrivateSocket;
+  if (handle === null) return;
+  socket.removeAllListeners();
+  (socket as ReadingSocket).reader = null;
+  (socket as unknown as PrivateSocket)._handle = null;
+  socket.on('error', () => {});
+  socket.destroy();
+}
+
+function prepareServer(handle: TlsHandle, { asking, ocsp }: SecureOptions): void {
+  if (asking === true) handle.setVerifyMode(true, false);
+  if (ocsp !== null && ocsp !== undefined) handle.setOCSPResponse(ocsp);
+}
+
+function prepareClient(handle: TlsHandle, { serverName = '', session, remember }: SecureOptions): void {
+  handle.setVerifyMode(true, false);
+  if (serverName !== '') handle.setServername(serverName);
+  if (session !== null && session !== undefined) handle.setSession(session);
+  if (remember !== null && remember !== undefined) {
+    handle.enableSessionCallbacks();
+    handle.onnewsession = (_id, bytes) => remember(bytes);
+  }
+}
