@@ -2,23 +2,24 @@
 
 import type { ListenerOptions } from '../server/options.ts';
 import type { ClusterOptions } from '../upstream/options.ts';
+import { assembleClusterTls, assembleListenerTls } from './assemble-tls.ts';
 import type { Configuration } from './configuration.ts';
 import type { CheckedDocument } from './schema.ts';
 
 type CheckedListener = CheckedDocument['listeners'][string];
 type CheckedCluster = CheckedDocument['clusters'][string];
 
-/** The configuration that a document without faults stands for. */
-export function assembleConfiguration(document: CheckedDocument): Configuration {
+/** The configuration that a document without faults stands for. Files are named from `folder`. */
+export function assembleConfiguration(document: CheckedDocument, folder: string): Configuration {
   return {
     log: document.log,
     drainTimeoutMs: document.drainTimeout,
-    listeners: mapValues(document.listeners, assembleListener),
-    clusters: mapValues(document.clusters, assembleCluster),
+    listeners: mapValues(document.listeners, (listener) => assembleListener(listener, folder)),
+    clusters: mapValues(document.clusters, (cluster) => assembleCluster(cluster, folder)),
   };
 }
 
-function assembleListener(listener: CheckedListener): ListenerOptions {
+function assembleListener(listener: CheckedListener, folder: string): ListenerOptions {
   const { bind, protocol, cluster, fallback, timeouts, limits, forwarded, trustedProxies, proxyProtocol } = listener;
   const routed = protocol !== 'tcp' && cluster !== undefined;
   return {
@@ -40,10 +41,12 @@ function assembleListener(listener: CheckedListener): ListenerOptions {
     limits,
     forwarded,
     routes: routed ? [{ cluster }] : listener.routes,
+    tls: listener.tls === undefined ? null : assembleListenerTls(listener.tls, protocol, folder),
+    httpsPort: listener.httpsRedirect === true ? 443 : listener.httpsRedirect || 0,
   };
 }
 
-function assembleCluster(cluster: CheckedCluster): ClusterOptions {
+function assembleCluster(cluster: CheckedCluster, folder: string): ClusterOptions {
   const { balance, endpoints, host, proxyProtocol, pool, timeouts } = cluster;
   return {
     balance,
@@ -58,6 +61,7 @@ function assembleCluster(cluster: CheckedCluster): ClusterOptions {
       queueTimeoutMs: pool.queueTimeout,
     },
     timeouts: { connectMs: timeouts.connect, responseMs: timeouts.response, idleMs: timeouts.idle },
+    tls: cluster.tls === undefined ? null : assembleClusterTls(cluster.tls, folder),
   };
 }
 

@@ -1,16 +1,22 @@
 // From a checked configuration to a snapshot: names become objects, patterns become tables. What is built is the
 // business of the rooms; this file only puts it together.
 
+import { proxyError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { redirecting, responding } from '../http/action.ts';
+import { failing, redirecting, responding, validating } from '../http/action.ts';
 import type { Action, RouteTarget } from '../http/exchange.ts';
 import { proxied } from '../http/proxy.ts';
 import type { RouteOptions } from '../route/options.ts';
 import { compileRedirect } from '../route/redirect.ts';
 import { compileRewrite } from '../route/rewrite.ts';
+import type { Table } from '../route/table.ts';
 import { compileTable } from '../route/table.ts';
 import type { ListenerOptions } from '../server/options.ts';
 import type { ListenerPlan, Snapshot } from '../server/snapshot.ts';
+import type { Issuer } from '../tls/issuer.ts';
+import type { CertificateOptions } from '../tls/options.ts';
+import { Terminator } from '../tls/terminator.ts';
+import { TicketKeys, ticketSecret } from '../tls/ticket.ts';
 import { Cluster } from '../upstream/cluster.ts';
 import type { Configuration } from './configuration.ts';
 
@@ -19,16 +25,45 @@ export function buildSnapshot(configuration: Configuration, log: Log): Snapshot 
   const clusters = new Map(
     Object.entries(configuration.clusters).map(([name, options]) => [name, new Cluster(name, options)]),
   );
+  const tickets = new TicketKeys(ticketSecret());
+  const terminators = new Map<string, Terminator>();
+  for (const [name, { tls }] of Object.entries(configuration.listeners)) {
+    if (tls !== null) terminators.set(name, new Terminator(name, tls, log, tickets, buildIssuer(log)));
+  }
+  const authorization = findAuthorization(configuration, terminators);
   const listeners = Object.entries(configuration.listeners).map(([name, options]) =>
-    buildListener(name, options, clusters, log),
+    buildListener(name, options, clusters, terminators.get(name) ?? null, authorization, log),
   );
   return { listeners, clusters };
+}
+
+/** Where HTTP-01 validations ask (RFC 8555 8.3). */
+const VALIDATION_PREFIX = '/.well-known/acme-challenge/';
+
+/** What answers HTTP-01 validations: any terminator, whichever listener is asked. Null when nobody uses them. */
+function findAuthorization(
+  { listeners }: Configuration,
+  terminators: ReadonlyMap<string, Terminator>,
+): ((token: string) => string | null) | null {
+  const used = Object.values(listeners).some(({ tls }) =>
+    tls?.certificates.some((certificate) => certificate.source === 'acme' && certificate.challenge === 'http-01'),
+  );
+  if (!used) return null;
+  return (token) => {
+    for (const terminator of terminators.values()) {
+      const answer = terminator.authorization(token);
+      if (answer !== null) return answer;
+    }
+    return null;
+  };
 }
 
 function buildListener(
   name: string,
   options: ListenerOptions,
   clusters: ReadonlyMap<string, Cluster>,
+  tls: Terminator | null,
+  authorization: ((token: string) => string | null) | null,
   log: Log,
 ): ListenerPlan {
   const optional = (cluster: string | undefined): Cluster | null =>
@@ -36,15 +71,63 @@ function buildListener(
   return {
     name,
     options,
-    routes: compileTable(
-      options.routes.map((route) => ({ match: route.match, value: buildRoute(route, clusters, log) })),
-    ),
+    routes: buildPlainRoutes(options, clusters, authorization, log),
+    securedRoutes: tls === null ? NO_ROUTES : buildRoutes(securedRoutes(options), clusters, log),
+    tls,
     cluster: optional(options.cluster),
     fallback: optional(options.fallback),
     passthrough: new Map(
       Object.entries(options.passthrough).map(([server, cluster]) => [server, resolve(clusters, cluster)]),
     ),
   };
+}
+
+const NO_ROUTES: Table<RouteTarget> = compileTable([]);
+
+function buildRoutes(
+  routes: readonly RouteOptions[],
+  clusters: ReadonlyMap<string, Cluster>,
+  log: Log,
+): Table<RouteTarget> {
+  return compileTable(routes.map((route) => ({ match: route.match, value: buildRoute(route, clusters, log) })));
+}
+
+/** What plain HTTP gets: the routes, or a redirect to https; and validations, which must come by plain HTTP, before both. */
+function buildPlainRoutes(
+  { routes, httpsPort }: ListenerOptions,
+  clusters: ReadonlyMap<string, Cluster>,
+  authorization: ((token: string) => string | null) | null,
+  log: Log,
+): Table<RouteTarget> {
+  const port = httpsPort === 443 ? '' : `:${httpsPort}`;
+  const to = `https://{host}${port}{path}`;
+  const used = httpsPort === 0 ? routes : [{ redirect: { to, status: 308 } }];
+  const table = buildRoutes(used, clusters, log);
+  if (authorization === null) return table;
+  const match = { path: [`${VALIDATION_PREFIX}*`] };
+  return compileTable([
+    {
+      match,
+      value: { action: validating(VALIDATION_PREFIX, authorization, failing(proxyError('no_route'))), rewrite: null },
+    },
+    ...used.map((route) => ({
+      match: 'match' in route ? route.match : undefined,
+      value: buildRoute(route, clusters, log),
+    })),
+  ]);
+}
+
+/** The routes as they are over TLS: with Strict-Transport-Security (RFC 6797 6.1) where it is asked for. */
+function securedRoutes({ routes, tls }: ListenerOptions): readonly RouteOptions[] {
+  const hsts = tls?.hsts ?? null;
+  if (hsts === null) return routes;
+  const value =
+    `max-age=${Math.floor(hsts.maxAgeMs / 1000)}` +
+    `${hsts.includeSubdomains ? '; includeSubDomains' : ''}${hsts.preload ? '; preload' : ''}`;
+  return routes.map((route) => ({
+    ...route,
+    rewrite: { ...route.rewrite, setResponse: { ...route.rewrite?.setResponse, 'Strict-Transport-Security': value } },
+  }));
 }
 
 function buildRoute(route: RouteOptions, clusters: ReadonlyMap<string, Cluster>, log: Log): RouteTarget {
@@ -67,4 +150,12 @@ function resolve(clusters: ReadonlyMap<string, Cluster>, name: string): Cluster 
   const cluster = clusters.get(name);
   if (cluster === undefined) throw new Error(`cluster ${name} is not defined`);
   return cluster;
+}
+
+/** Makes the issuer of a certificate that has one. */
+function buildIssuer(_log: Log): (certificate: CertificateOptions) => Issuer | null {
+  return (certificate) => {
+    if (certificate.source === 'files') return null;
+    throw new Error(`certificates from ${certificate.source} are not built yet`);
+  };
 }

@@ -4,6 +4,7 @@
 import { type Address, formatAddress, unmapAddress } from '../base/address.ts';
 import { didYouMean } from '../base/nearest.ts';
 import { checkRoutes } from './check-routes.ts';
+import { checkClusterTls, checkListenerTls } from './check-tls.ts';
 import type { DocumentPath, Finding } from './error.ts';
 import { readAddress } from './schema/values.ts';
 
@@ -14,8 +15,8 @@ export interface CheckResult {
 }
 
 /** Checks a whole document of any shape: what has the wrong type is passed over, since the schema reports it. */
-export function checkDocument(document: unknown): CheckResult {
-  const check = new DocumentCheck(record(document));
+export function checkDocument(document: unknown, folder: string): CheckResult {
+  const check = new DocumentCheck(record(document), folder);
   check.run();
   return { errors: check.errors, warnings: check.warnings };
 }
@@ -39,7 +40,10 @@ class DocumentCheck {
   /** By port or path: who listens there already. */
   readonly #bound = new Map<string, { host: string; text: string; listener: string }[]>();
 
-  constructor(document: Readonly<Record<string, unknown>>) {
+  readonly #folder: string;
+
+  constructor(document: Readonly<Record<string, unknown>>, folder: string) {
+    this.#folder = folder;
     this.#listeners = record(document['listeners']);
     this.#clusters = record(document['clusters']);
   }
@@ -83,6 +87,7 @@ class DocumentCheck {
     }
     if (protocol === 'tcp') this.#tcpListener(path, listener);
     else if (protocol === 'http' || protocol === 'auto') this.#httpListener(path, listener, protocol);
+    this.#tls(checkListenerTls([...path, 'tls'], listener['tls'], protocol, this.#folder));
     const trusted = list(listener['trustedProxies']).length > 0;
     const header = listener['proxyProtocol'];
     if ((header === 'accept' || header === 'require') && !trusted) {
@@ -91,6 +96,11 @@ class DocumentCheck {
         `"${header}" needs trustedProxies: the addresses whose PROXY header is believed`,
       );
     }
+  }
+
+  #tls({ errors, warnings }: CheckResult): void {
+    this.errors.push(...errors);
+    this.warnings.push(...warnings);
   }
 
   #tcpListener(path: DocumentPath, listener: Readonly<Record<string, unknown>>): void {
@@ -135,6 +145,7 @@ class DocumentCheck {
   }
 
   #cluster(path: DocumentPath, cluster: Readonly<Record<string, unknown>>): void {
+    this.#tls(checkClusterTls([...path, 'tls'], cluster['tls'], this.#folder));
     const seen = new Map<string, number>();
     const endpoints = cluster['endpoints'];
     if (!Array.isArray(endpoints)) return;

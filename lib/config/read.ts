@@ -1,7 +1,7 @@
 // From a file (YAML, JSON, or a module) to a configuration, or to everything that is wrong with it at once.
 
 import { open } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { assembleConfiguration } from './assemble.ts';
 import { checkDocument } from './check.ts';
@@ -29,7 +29,7 @@ export async function loadConfiguration(file: string, environment: Environment =
     : { errors: [unplaced(file, text.fault)] };
 }
 
-/** Reads the text of a YAML or JSON document; `file` is only named in errors. Never throws. */
+/** Reads the text of a YAML or JSON document; files that it names are looked for from the folder of `file`. Never throws. */
 export function readConfiguration(text: string, file: string, environment: Environment = process.env): ReadResult {
   const document = readDocument(text, file, environment);
   if ('errors' in document) return document;
@@ -39,17 +39,22 @@ export function readConfiguration(text: string, file: string, environment: Envir
     path: formatPath(finding.path),
     message: document.mask(finding.message),
   });
-  return interpret(document.value, document.findings, place);
+  return interpret(document.value, document.findings, place, dirname(resolve(file)));
 }
 
-/** Checks a document that is already a value, as `defineConfig` returns it; `file` is only named in errors. Never throws. */
+/** Checks a document that is already a value, as `defineConfig` returns it; `file` as above. Never throws. */
 export function checkConfiguration(value: unknown, file: string): ReadResult {
-  return interpret(value, [], ({ path, message }) => unplaced(file, message, path));
+  return interpret(value, [], ({ path, message }) => unplaced(file, message, path), dirname(resolve(file)));
 }
 
-function interpret(value: unknown, found: readonly Finding[], place: (finding: Finding) => ConfigError): ReadResult {
+function interpret(
+  value: unknown,
+  found: readonly Finding[],
+  place: (finding: Finding) => ConfigError,
+  folder: string,
+): ReadResult {
   const parsed = documentSchema.safeParse(value, { error: describeIssue });
-  const checked = checkDocument(value);
+  const checked = checkDocument(value, folder);
   // What could not be substituted or was given twice is one fault, whatever else is then wrong with the same value.
   const known = new Set(found.map((finding) => formatPath(finding.path)));
   const issues = parsed.success ? [] : wordFindings(parsed.error.issues);
@@ -57,7 +62,10 @@ function interpret(value: unknown, found: readonly Finding[], place: (finding: F
   const findings = [...found, ...later];
   if (findings.length > 0) return { errors: orderErrors(findings.slice(0, MOST_ERRORS).map(place)) };
   if (!parsed.success) return { errors: [place({ path: [], message: 'is not valid' })] };
-  return { configuration: assembleConfiguration(parsed.data), warnings: orderErrors(checked.warnings.map(place)) };
+  return {
+    configuration: assembleConfiguration(parsed.data, folder),
+    warnings: orderErrors(checked.warnings.map(place)),
+  };
 }
 
 /** Nobody reads further, and finding each place takes time. */

@@ -31,9 +31,23 @@ export function redirecting(redirect: Redirect): Action {
 function compose(redirect: Redirect, exchange: Exchange): LocalReply {
   const { target, bytes, query } = exchange;
   const search = target.queryStart < 0 ? '' : bytes.toString('latin1', target.queryStart, target.queryEnd);
-  const location = redirect.location(query, search, 'http');
+  const location = redirect.location(query, search, exchange.client.scheme);
   if (location === null) return errorReply(proxyError('bad_target', 'no redirect can be made of it'), exchange.id());
   return composeReply(redirect.status, { Location: location }, '');
+}
+
+/** Answers HTTP-01 validations (RFC 8555 8.3): `find` knows what answers a token. Everything else is `otherwise`'s. */
+export function validating(prefix: string, find: (token: string) => string | null, otherwise: Action): Action {
+  return {
+    begin(exchange) {
+      const { pathBytes, pathStart, pathEnd } = exchange.query;
+      const token = pathBytes.toString('latin1', pathStart + prefix.length, pathEnd);
+      const answer = find(token);
+      if (answer === null) return otherwise.begin(exchange);
+      const reply = composeReply(200, { 'Content-Type': 'application/octet-stream' }, answer);
+      return new LocalSink(exchange, () => reply);
+    },
+  };
 }
 
 /** Takes a request and answers by itself. */

@@ -28,7 +28,7 @@ const VIA_1_1 = literal('Via: 1.1 millrace\r\n');
 const VIA_1_0 = literal('Via: 1.0 millrace\r\n');
 const REQUEST_ID = literal('X-Request-Id: ');
 const FOR = literal('X-Forwarded-For: ');
-const PROTO = literal('X-Forwarded-Proto: http\r\n');
+const PROTO = { http: literal('X-Forwarded-Proto: http\r\n'), https: literal('X-Forwarded-Proto: https\r\n') };
 const FORWARDED_HOST = literal('X-Forwarded-Host: ');
 const FORWARDED = literal('Forwarded: ');
 const LIST = literal(', ');
@@ -164,6 +164,9 @@ function putKept(exchange: Exchange, replacesHost: boolean, at: number): number 
       case FieldId.X_REQUEST_ID:
         keeps = client.keepsId;
         break;
+      case FieldId.CLIENT_CERTIFICATE:
+        keeps = client.keepsCertificate;
+        break;
       default:
         // Connection, Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, HTTP2-Settings, Proxy-Authorization:
         // they concern this hop alone.
@@ -188,7 +191,7 @@ function putForwarded(exchange: Exchange, at: number): number {
     if (client.xForwarded === Forward.APPEND) {
       at = putListed(exchange, FieldId.X_FORWARDED_FOR, putLiteral(FOR, at));
       at = putCrlf(putText(client.name, at));
-      if (!(client.trusted && has(exchange, FieldId.X_FORWARDED_PROTO))) at = putLiteral(PROTO, at);
+      if (!(client.trusted && has(exchange, FieldId.X_FORWARDED_PROTO))) at = putLiteral(PROTO[client.scheme], at);
     }
     const named = client.trusted && client.xForwarded === Forward.APPEND && has(exchange, FieldId.X_FORWARDED_HOST);
     if (!named && hasAuthority(exchange)) at = putAuthority(exchange, FORWARDED_HOST, at);
@@ -201,7 +204,7 @@ function putForwarded(exchange: Exchange, at: number): number {
       at = putText(';host="', at);
       at = putText('"', putRange(exchange.bytes, authorityStart(exchange), authorityEnd(exchange), at));
     }
-    at = putText(';proto=http\r\n', at);
+    at = putText(client.scheme === 'https' ? ';proto=https\r\n' : ';proto=http\r\n', at);
   }
   return at;
 }

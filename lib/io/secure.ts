@@ -4,7 +4,7 @@
 
 import { Socket } from 'node:net';
 import 'node:tls';
-import type { PeerCertificate, SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
 import { onread, type ReadingSocket, WRITABLE_BYTES } from './receive.ts';
 
@@ -74,8 +74,7 @@ interface TlsHandle {
   getALPNNegotiatedProtocol(): string | false;
   setVerifyMode(ask: boolean, reject: boolean): void;
   verifyError(): NodeJS.ErrnoException | null;
-  getPeerCertificate(chain: boolean): PeerCertificate | undefined;
-  getPeerX509Certificate(): { readonly raw: Buffer } | undefined;
+  getPeerCertificate(chain: boolean): { readonly raw?: Buffer } | undefined;
   getProtocol(): string | null;
   isSessionReused(): boolean;
   setServername(name: string): void;
@@ -177,10 +176,9 @@ export class SecureLink {
     return error === null || error === undefined ? '' : (error.code ?? error.message);
   }
 
-  /** The peer's certificate with what it says; null when it sent none. */
-  peerCertificate(): PeerCertificate | null {
-    const certificate = this.#handle.getPeerCertificate(false);
-    return certificate === undefined || certificate.raw === undefined ? null : certificate;
+  /** The peer's certificate in DER; null when it sent none. */
+  peerCertificate(): Buffer | null {
+    return this.#handle.getPeerCertificate(false)?.raw ?? null;
   }
 
   /** Whether something that was written waits. */

@@ -3,11 +3,14 @@
 
 import { unmapAddress } from '../base/address.ts';
 import { type ProxyError, proxyError } from '../base/errors.ts';
-import { Client } from '../http/client.ts';
+import { Client, type SecuredClient } from '../http/client.ts';
+import { certificateLines } from '../http/client-certificate.ts';
 import { DownstreamConnection } from '../http/h1/downstream.ts';
 import type { HttpListener } from '../http/listener.ts';
 import type { Connection } from '../io/connection.ts';
+import type { SecureLink } from '../io/secure.ts';
 import { pass } from '../tcp/proxy.ts';
+import type { Terminator } from '../tls/terminator.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import { ClientHello, HELLO_BYTES, Hello, readClientHello } from '../wire/client-hello.ts';
 import { Detected, detect } from '../wire/detect.ts';
@@ -19,9 +22,18 @@ import type { ListenerPlan } from './snapshot.ts';
 export interface Dispatcher {
   readonly plan: ListenerPlan;
   readonly http: HttpListener;
+  /** As `http`, for requests over TLS. */
+  readonly https: HttpListener;
   /** Whether the word of a peer with this address is taken. */
   trusts(address: string): boolean;
 }
+
+const PLAIN_TEXT = '400 Bad Request\nThis port speaks TLS: use https:// instead of http://.\n';
+const PLAIN = Buffer.from(
+  `HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${PLAIN_TEXT.length}\r\n` +
+    `Connection: close\r\n\r\n${PLAIN_TEXT}`,
+  'latin1',
+);
 
 // Read one at a time, so these serve all connections.
 const header = new ProxyHeader();
@@ -104,6 +116,7 @@ export class Session {
   #speak(first: Buffer | null): void {
     const { plan } = this.#dispatcher;
     const rest = first === null || first.length === 0 ? null : first;
+    if (plan.tls !== null && plan.options.protocol !== 'auto') return this.#expectTls(plan.tls, rest);
     switch (plan.options.protocol) {
       case 'http':
         return this.#speakHttp(rest);
@@ -115,11 +128,16 @@ export class Session {
   }
 
   #speakHttp(first: Buffer | null): void {
-    const { plan, http } = this.#dispatcher;
-    const { address, port } = this.#source;
-    const client = new Client(address, port, this.#trusted, plan.options.forwarded);
-    this.#http = new DownstreamConnection(this.connection, client, http);
+    this.#serve('', null);
     if (first !== null) this.connection.inject(first);
+  }
+
+  /** Hands the connection to the version of HTTP that was agreed on. */
+  #serve(_protocol: string, secured: SecuredClient | null): void {
+    const { plan, http, https } = this.#dispatcher;
+    const { address, port } = this.#source;
+    const client = new Client(address, port, this.#trusted, plan.options.forwarded, secured);
+    this.#http = new DownstreamConnection(this.connection, client, secured === null ? http : https);
   }
 
   #passTo(cluster: Cluster, first: Buffer | null): void {
@@ -135,6 +153,58 @@ export class Session {
         : null,
       log: http.log,
     });
+  }
+
+  /** Reads the hello of a client that must speak TLS. */
+  #expectTls(tls: Terminator, first: Buffer | null): void {
+    const preface = new Preface(this.connection, tls.options.handshakeTimeoutMs, {
+      read: (bytes, start, end) => {
+        switch (detect(bytes, start, end)) {
+          case Detected.MORE:
+            return Reading.MORE;
+          case Detected.TLS:
+            return this.#readHello(preface, bytes, start, end);
+          case Detected.HTTP1:
+            this.#refusePlain();
+            return Reading.DONE;
+          default:
+            this.#refuse(proxyError('bad_handshake', 'not TLS'));
+            return Reading.DONE;
+        }
+      },
+      expired: () => this.#refuse(proxyError('bad_handshake', 'no hello in time')),
+    });
+    if (first !== null) this.connection.inject(first);
+  }
+
+  /** Whoever speaks HTTP to a port of TLS is told so in words that it understands. */
+  #refusePlain(): void {
+    this.#count(proxyError('plain_http'));
+    this.connection.send(PLAIN, 0, PLAIN.length);
+    this.connection.close();
+  }
+
+  #terminate(tls: Terminator, bytes: Buffer): void {
+    const { connection } = this;
+    const { serverName } = hello;
+    tls.accept(connection, { serverName, alpn: hello.alpn }, Buffer.from(bytes), {
+      secured: (link) => this.#secured(tls, link, serverName),
+      refused: (cause) => this.#count(proxyError('bad_handshake', cause)),
+    });
+  }
+
+  /** The handshake is over: from here on it is as without TLS. */
+  #secured(tls: Terminator, link: SecureLink, serverName: string): void {
+    const { plan } = this.#dispatcher;
+    if (plan.options.protocol === 'tcp') return this.#passTo(plan.cluster!, null);
+    const certificate = plan.options.tls!.clientAuth === null ? null : link.peerCertificate();
+    const secured: SecuredClient = {
+      serverName,
+      lines: certificate === null ? '' : certificateLines(certificate),
+      // Asked anew each time: certificates are replaced while connections stay.
+      covers: (host) => tls.store.named(host) === tls.store.find(serverName),
+    };
+    this.#serve(link.protocol, secured);
   }
 
   #detect(first: Buffer | null): void {
@@ -174,7 +244,9 @@ export class Session {
       return Reading.MORE;
     }
     const cluster = result === Hello.DONE ? this.#named(hello.serverName) : null;
-    if (cluster === null)
+    const { tls } = this.#dispatcher.plan;
+    if (cluster === null && tls !== null && result === Hello.DONE) this.#terminate(tls, bytes.subarray(start, end));
+    else if (cluster === null)
       this.#refuse(proxyError('no_route', result === Hello.DONE ? 'no passthrough for this name' : hello.fault));
     else this.#passTo(cluster, bytes.subarray(start, end));
     return Reading.DONE;
@@ -199,6 +271,11 @@ export class Session {
   }
 
   #refuse(error: ProxyError): void {
+    this.#count(error);
+    this.connection.destroy();
+  }
+
+  #count(error: ProxyError): void {
     const { http, plan } = this.#dispatcher;
     http.stats.refused++;
     http.log.limited(`refused ${error.code}`, 1000).info('connection refused', {
@@ -207,6 +284,5 @@ export class Session {
       cause: error.code,
       detail: error.detail,
     });
-    this.connection.destroy();
   }
 }

@@ -35,6 +35,8 @@ const CUT = Object.assign(new Error('cut off'), { code: 'ECANCELED' });
 export class Listener implements Dispatcher {
   readonly plan: ListenerPlan;
   readonly http: HttpListener & { draining: boolean };
+  /** The same for requests over TLS. */
+  readonly https: HttpListener & { draining: boolean };
   readonly stats = { accepted: 0, refused: 0, acceptErrors: 0 };
   readonly #log: Log;
   readonly #trusted: AddressBlocks;
@@ -60,6 +62,7 @@ export class Listener implements Dispatcher {
       log,
       stats: { exchanges: 0, refused: 0 },
     };
+    this.https = { ...this.http, routes: plan.securedRoutes };
   }
 
   /** Addresses as bound. */
@@ -98,6 +101,7 @@ export class Listener implements Dispatcher {
    */
   async drain(): Promise<void> {
     this.http.draining = true;
+    this.https.draining = true;
     await this.#acceptLast();
     this.stop();
     for (const session of this.#sessions) session.http?.drain();
@@ -174,7 +178,7 @@ export class Listener implements Dispatcher {
     });
     socket.on('error', () => {});
     // Whoever comes to an `auto` listener may speak anything.
-    if (this.plan.options.protocol !== 'http') socket.destroy();
+    if (this.plan.options.protocol !== 'http' || this.plan.tls !== null) socket.destroy();
     else socket.end(BUSY, () => socket.destroy());
   }
 

@@ -3,6 +3,7 @@
 import type { Address } from '../base/address.ts';
 import type { DownstreamLimits, DownstreamTimeouts, ForwardedOptions } from '../http/options.ts';
 import type { RouteOptions } from '../route/options.ts';
+import type { TlsOptions } from '../tls/options.ts';
 
 /** A bound address, or several, and what happens to the connections that arrive there. */
 export interface ListenerOptions {
@@ -25,6 +26,10 @@ export interface ListenerOptions {
   readonly timeouts: DownstreamTimeouts;
   readonly limits: ListenerLimits;
   readonly forwarded: ForwardedOptions;
+  /** Termination; null: everything is plain, or passed through. */
+  readonly tls: TlsOptions | null;
+  /** Port that plain HTTP is sent to with https; 0: it is served. */
+  readonly httpsPort: number;
   /** First match wins. Empty for tcp. */
   readonly routes: readonly RouteOptions[];
 }

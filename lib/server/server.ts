@@ -46,7 +46,10 @@ export class Server {
         if (fault !== '') faults.push(fault);
       }
     }
-    if (faults.length === 0) return new Server(snapshot, listeners);
+    if (faults.length === 0) {
+      for (const { tls } of snapshot.listeners) tls?.start();
+      return new Server(snapshot, listeners);
+    }
     for (const listener of listeners) listener.stop();
     return { fault: faults.join('; ') };
   }
@@ -86,5 +89,6 @@ export class Server {
 
   #empty(): void {
     for (const cluster of this.#snapshot.clusters.values()) cluster.empty(true);
+    for (const { tls } of this.#snapshot.listeners) tls?.stop();
   }
 }

@@ -2,6 +2,7 @@
 
 import type { RouteTarget } from '../http/exchange.ts';
 import type { Table } from '../route/table.ts';
+import type { Terminator } from '../tls/terminator.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { ListenerOptions } from './options.ts';
 
@@ -15,6 +16,10 @@ export interface ListenerPlan {
   readonly name: string;
   readonly options: ListenerOptions;
   readonly routes: Table<RouteTarget>;
+  /** Those of requests over TLS. */
+  readonly securedRoutes: Table<RouteTarget>;
+  /** Termination, null when there is none. */
+  readonly tls: Terminator | null;
   /** tcp: where every connection goes. */
   readonly cluster: Cluster | null;
   /** auto: where bytes go that are neither TLS nor HTTP, and silent clients. */

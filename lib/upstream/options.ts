@@ -1,6 +1,7 @@
 // What a cluster is built from: the parsed, defaulted form. Reading and checking documents is left to the config room.
 
 import type { Address } from '../base/address.ts';
+import type { UpstreamTlsOptions } from '../tls/options.ts';
 
 /** One address of a cluster. */
 export interface EndpointOptions {
@@ -21,6 +22,8 @@ export interface ClusterOptions {
   readonly proxyProtocol: 'off' | 'v1' | 'v2';
   readonly pool: PoolOptions;
   readonly timeouts: ClusterTimeouts;
+  /** Null: plain. */
+  readonly tls: UpstreamTlsOptions | null;
 }
 
 /** Limits of the connections to one endpoint. */

@@ -25,6 +25,8 @@ export const FieldId = {
   PROXY_AUTHENTICATE: 19,
   PROXY_AUTHORIZATION: 20,
   MAX_FORWARDS: 21,
+  /** Any of the fields that tell of a client's certificate. */
+  CLIENT_CERTIFICATE: 22,
 } as const;
 
 const NAMES: readonly (readonly [string, number])[] = [
@@ -49,10 +51,15 @@ const NAMES: readonly (readonly [string, number])[] = [
   ['proxy-authenticate', FieldId.PROXY_AUTHENTICATE],
   ['proxy-authorization', FieldId.PROXY_AUTHORIZATION],
   ['max-forwards', FieldId.MAX_FORWARDS],
+  ['client-cert', FieldId.CLIENT_CERTIFICATE],
+  ['client-cert-chain', FieldId.CLIENT_CERTIFICATE],
+  ['x-client-cert-subject', FieldId.CLIENT_CERTIFICATE],
+  ['x-client-cert-san', FieldId.CLIENT_CERTIFICATE],
+  ['x-client-cert-fingerprint', FieldId.CLIENT_CERTIFICATE],
 ];
 
 /** Longest well-known name. */
-const LONGEST = 19;
+const LONGEST = 25;
 
 interface Candidate {
   readonly name: Uint8Array;

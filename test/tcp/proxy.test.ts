@@ -31,6 +31,7 @@ async function stage(t: TestContext, ports: readonly number[]): Promise<Stage> {
     proxyProtocol: 'off',
     pool: { idle: 0, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1 },
     timeouts: { connectMs: 60_000, responseMs: 0, idleMs: 0 },
+    tls: null,
   });
   const passage: PassOptions = {
     cluster,

@@ -106,6 +106,7 @@ function cluster(endpoints: number, max: number, queue: number): Cluster {
     proxyProtocol: 'off',
     pool: { idle: 8, max, idleTimeoutMs: 0, queue, queueTimeoutMs: 1 },
     timeouts: { connectMs: 1, responseMs: 1, idleMs: 1 },
+    tls: null,
   };
   return new Cluster('c', options);
 }

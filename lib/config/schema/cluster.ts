@@ -1,6 +1,7 @@
 // The keys of a cluster: their types, defaults and meaning.
 
 import * as z from 'zod';
+import { clusterTls } from './tls.ts';
 import { address, choice, duration, section, text, whole } from './values.ts';
 
 const endpoint = section(
@@ -56,8 +57,9 @@ export const cluster = section(
       .describe('PROXY protocol header that tells the endpoint who the client is.'),
     pool: pool.prefault({}).describe('Connections kept to each endpoint.'),
     timeouts: timeouts.prefault({}).describe('Time limits towards the endpoints.'),
+    tls: clusterTls.optional().describe('TLS towards the endpoints, verified unless told otherwise.'),
   },
-  ['hash', 'discovery', 'tls', 'sticky', 'retries', 'health', 'ejection'],
+  ['hash', 'discovery', 'sticky', 'retries', 'health', 'ejection'],
 );
 
 /** RFC 3986 3.2: a host with or without a port, and nothing that could end a header line. */

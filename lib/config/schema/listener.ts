@@ -3,6 +3,7 @@
 import * as z from 'zod';
 import { AddressBlocks } from '../../base/address.ts';
 import { route } from './route.ts';
+import { listenerTls } from './tls.ts';
 import { address, choice, duration, oneOrMore, reference, section, size, text, whole } from './values.ts';
 
 const timeouts = section({
@@ -98,6 +99,15 @@ export const listener = section(
       .array(route)
       .prefault([])
       .describe('Tried in order; the first that matches answers. None that matches: 404.'),
+    tls: listenerTls
+      .optional()
+      .describe(
+        'Termination of TLS. With `auto` for every server name that is not passed through; plain HTTP is served too.',
+      ),
+    httpsRedirect: z
+      .union([z.boolean(), whole(1, 65_535)])
+      .prefault(false)
+      .describe('Sends plain HTTP to the same URL with https, on port 443 or the port given.'),
   },
-  ['tls'],
+  [],
 );

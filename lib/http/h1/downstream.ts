@@ -245,6 +245,10 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
       parser.fault = refusal;
       return Verdict.REFUSE;
     }
+    if (!this.client.mayAsk(memory, query.hostStart, query.hostEnd)) {
+      parser.fault = proxyError('misdirected');
+      return Verdict.REFUSE;
+    }
     const last = !head.chunked && head.contentLength <= 0;
     this.#move(last ? Phase.REPLY : Phase.BODY);
     this.#listener.stats.exchanges++;

@@ -1,0 +1,84 @@
+// The TLS keys of the document as the option types of the tls room: names are folded, paths made absolute, and what was
+// left out is filled in where it depends on other keys.
+
+import { join, resolve } from 'node:path';
+import type { CertificateOptions, TlsOptions, TlsVersion, UpstreamTlsOptions } from '../tls/options.ts';
+import { stateFolder } from '../tls/state-folder.ts';
+import type { CheckedDocument } from './schema.ts';
+
+type CheckedListenerTls = NonNullable<CheckedDocument['listeners'][string]['tls']>;
+type CheckedCertificate = CheckedListenerTls['certificates'][number];
+type CheckedClusterTls = NonNullable<CheckedDocument['clusters'][string]['tls']>;
+
+/** The directory of the authority that gives certificates to everybody. */
+export const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
+
+/** Termination; files are named from `folder`. */
+export function assembleListenerTls(tls: CheckedListenerTls, protocol: string, folder: string): TlsOptions {
+  const { clientAuth, hsts } = tls;
+  return {
+    certificates: tls.certificates.map((certificate) => assembleCertificate(certificate, folder)),
+    // What a TCP service speaks is not ours to say.
+    alpn: protocol === 'tcp' ? [] : tls.alpn,
+    profile: tls.profile,
+    minVersion: tls.minVersion === undefined ? null : version(tls.minVersion),
+    ciphers: tls.ciphers ?? null,
+    curves: tls.curves ?? null,
+    clientAuth: clientAuth === undefined ? null : { ca: resolve(folder, clientAuth.ca), mode: clientAuth.mode },
+    handshakeTimeoutMs: tls.handshakeTimeout,
+    handshakes: tls.handshakes,
+    resumptionMs: tls.resumption,
+    hsts:
+      hsts === undefined
+        ? null
+        : { maxAgeMs: hsts.maxAge, includeSubdomains: hsts.includeSubdomains, preload: hsts.preload },
+  };
+}
+
+/** Origination; files are named from `folder`. */
+export function assembleClusterTls(tls: CheckedClusterTls, folder: string): UpstreamTlsOptions {
+  return {
+    ca: tls.ca === undefined ? '' : resolve(folder, tls.ca),
+    serverName: (tls.serverName ?? '').toLowerCase(),
+    certificate:
+      tls.cert === undefined || tls.key === undefined
+        ? null
+        : { cert: resolve(folder, tls.cert), key: resolve(folder, tls.key) },
+    alpn: tls.alpn,
+    pins: tls.pins.map((pin) => pin.replaceAll(':', '').toLowerCase()),
+    insecure: tls.insecure,
+    minVersion: version(tls.minVersion),
+    handshakeTimeoutMs: tls.handshakeTimeout,
+  };
+}
+
+function assembleCertificate(certificate: CheckedCertificate, folder: string): CertificateOptions {
+  const { cert = '', key = '', ocsp, auto, ca } = certificate;
+  const kept = certificate.folder === undefined ? null : resolve(folder, certificate.folder);
+  const names = (certificate.names ?? []).map((name) => name.toLowerCase());
+  if (auto === 'local') return { source: 'local', names, folder: kept ?? stateFolder() };
+  if (auto === 'acme') {
+    return {
+      source: 'acme',
+      names,
+      directory: certificate.directory ?? LETS_ENCRYPT,
+      ca: ca === undefined ? '' : resolve(folder, ca),
+      email: certificate.email ?? '',
+      challenge: certificate.challenge ?? 'tls-alpn-01',
+      dnsHook: certificate.dnsHook === undefined ? '' : resolve(folder, certificate.dnsHook),
+      binding: certificate.binding ?? null,
+      onDemand: (certificate.onDemand ?? []).map((name) => name.toLowerCase()),
+      folder: kept ?? join(stateFolder(), 'acme'),
+    };
+  }
+  return {
+    source: 'files',
+    cert: resolve(folder, cert),
+    key: resolve(folder, key),
+    ocsp: ocsp === undefined ? '' : resolve(folder, ocsp),
+  };
+}
+
+function version(short: '1.2' | '1.3'): TlsVersion {
+  return `TLSv${short}`;
+}
