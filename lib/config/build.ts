@@ -15,6 +15,7 @@ import type { ListenerOptions } from '../server/options.ts';
 import type { ListenerPlan, Snapshot } from '../server/snapshot.ts';
 import type { Issuer } from '../tls/issuer.ts';
 import type { CertificateOptions } from '../tls/options.ts';
+import { Originator } from '../tls/originator.ts';
 import { Terminator } from '../tls/terminator.ts';
 import { TicketKeys, ticketSecret } from '../tls/ticket.ts';
 import { Cluster } from '../upstream/cluster.ts';
@@ -23,7 +24,10 @@ import type { Configuration } from './configuration.ts';
 /** Builds everything that a configuration describes. It must have been checked: a name that leads nowhere throws. */
 export function buildSnapshot(configuration: Configuration, log: Log): Snapshot {
   const clusters = new Map(
-    Object.entries(configuration.clusters).map(([name, options]) => [name, new Cluster(name, options)]),
+    Object.entries(configuration.clusters).map(([name, options]) => {
+      const tls = options.tls === null ? null : new Originator(name, options.tls, log);
+      return [name, new Cluster(name, options, tls)];
+    }),
   );
   const tickets = new TicketKeys(ticketSecret());
   const terminators = new Map<string, Terminator>();

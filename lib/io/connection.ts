@@ -100,11 +100,12 @@ export class Connection extends Timed implements Reader, Sender {
   }
 
   /**
-   * Encrypts from here on; nothing may be waiting. `early` are bytes of the handshake that were read already, its own.
+   * Encrypts from here on; what was sent before, plain, must be little enough for the kernel to take at once. `early` are bytes of the handshake that were read already, its own.
    * Nothing may be sent before the handshake is over. False when the connection is gone.
    */
   encrypt(options: SecureOptions, early: Uint8Array | null): boolean {
     if (this.gone) return false;
+    flush();
     const made = secure(this.socket, options, () => this.#emptied());
     if (made === null) return false;
     this.socket = made.socket;

@@ -72,20 +72,29 @@ class Passing implements Receiver {
   }
 
   connected(): void {
-    const downstream = this.#downstream;
     const upstream = this.#upstream!;
     const endpoint = this.#endpoint!;
-    const { cluster, idleMs, source, destination } = this.#options;
+    const { cluster, source, destination } = this.#options;
     upstream.expireIn(0);
     const { proxyProtocol } = cluster.options;
     if (proxyProtocol !== 'off') {
       const header = (proxyProtocol === 'v1' ? writeProxyHeaderV1 : writeProxyHeaderV2)(source, destination);
       upstream.send(header, 0, header.length);
     }
+    if (cluster.tls === null) return this.#relay();
+    cluster.tls.begin(upstream, endpoint.name, endpoint.host, {
+      secured: () => this.#relay(),
+      insecure: (cause) => this.#failed(proxyError('tls_failed', cause)),
+    });
+  }
+
+  #relay(): void {
+    const upstream = this.#upstream!;
+    const endpoint = this.#endpoint!;
     if (this.#first !== null) upstream.send(this.#first, 0, this.#first.length);
     // Without buffers it has failed while sending: `closed` has been told, and may be dialing another by now.
     if (upstream.gone) return;
-    relay(downstream, upstream, idleMs, () => {
+    relay(this.#downstream, upstream, this.#options.idleMs, () => {
       endpoint.active--;
     });
   }

@@ -3,6 +3,7 @@
 
 import type { ErrorCode } from '../base/errors.ts';
 import { Queue, type Queued } from '../base/queue.ts';
+import type { Originator } from '../tls/originator.ts';
 import { Endpoint } from './endpoint.ts';
 import type { ClusterOptions } from './options.ts';
 import { createPicker, type Picker } from './picker.ts';
@@ -16,13 +17,16 @@ export interface Waiter extends Queued {
 export class Cluster {
   readonly name: string;
   readonly options: ClusterOptions;
+  /** What encrypts its connections, null when they are plain. */
+  readonly tls: Originator | null;
   readonly endpoints: readonly Endpoint[];
   readonly #picker: Picker;
   readonly #waiting = new Queue();
 
-  constructor(name: string, options: ClusterOptions) {
+  constructor(name: string, options: ClusterOptions, tls: Originator | null = null) {
     this.name = name;
     this.options = options;
+    this.tls = tls;
     this.endpoints = options.endpoints.map((endpoint) => new Endpoint(endpoint, options.pool));
     this.#picker = createPicker(options.balance, this.endpoints);
   }

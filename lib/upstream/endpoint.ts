@@ -10,6 +10,8 @@ export class Endpoint {
   readonly name: string;
   /** What a Host field that names the endpoint says; a path is no host. */
   readonly authority: string;
+  /** The name that it is verified by over TLS, unless the cluster has another. */
+  readonly host: string;
   /** 1 to 256. */
   readonly weight: number;
   readonly pool: Pool;
@@ -21,6 +23,7 @@ export class Endpoint {
   constructor(options: EndpointOptions, pool: PoolOptions) {
     this.address = options.address;
     this.name = formatAddress(options.address);
+    this.host = options.address.kind === 'unix' ? 'localhost' : options.address.host;
     this.authority = options.address.kind === 'unix' ? 'localhost' : this.name;
     this.weight = options.weight;
     this.pool = new Pool(pool.idle, pool.max);

@@ -61,7 +61,9 @@ const clientAuth = section({
 });
 
 const hsts = section({
-  maxAge: duration({ max: 10 * YEAR_MS }).prefault('365d').describe('How long browsers remember to use TLS alone.'),
+  maxAge: duration({ max: 10 * YEAR_MS })
+    .prefault('365d')
+    .describe('How long browsers remember to use TLS alone.'),
   includeSubdomains: z.boolean().prefault(false).describe('Whether that goes for all names below too.'),
   preload: z.boolean().prefault(false).describe('Whether browsers may build it in; think before you do.'),
 });

@@ -109,6 +109,19 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
   }
 
   connected(): void {
+    const { tls } = this.#cluster;
+    if (tls === null) return this.#begun();
+    const { connection, endpoint } = this;
+    tls.begin(connection, endpoint.name, endpoint.host, {
+      secured: () => {
+        connection.receiver = this;
+        this.#begun();
+      },
+      insecure: (cause) => this.#fail(proxyError('tls_failed', cause)),
+    });
+  }
+
+  #begun(): void {
     this.#connected = true;
     this.connection.expireIn(0);
     this.#user?.connected();
