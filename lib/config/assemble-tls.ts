@@ -10,9 +10,6 @@ type CheckedListenerTls = NonNullable<CheckedDocument['listeners'][string]['tls'
 type CheckedCertificate = CheckedListenerTls['certificates'][number];
 type CheckedClusterTls = NonNullable<CheckedDocument['clusters'][string]['tls']>;
 
-/** The directory of the authority that gives certificates to everybody. */
-export const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
-
 /** Termination; files are named from `folder`. */
 export function assembleListenerTls(tls: CheckedListenerTls, protocol: string, folder: string): TlsOptions {
   const { clientAuth, hsts } = tls;
@@ -53,24 +50,10 @@ export function assembleClusterTls(tls: CheckedClusterTls, folder: string): Upst
 }
 
 function assembleCertificate(certificate: CheckedCertificate, folder: string): CertificateOptions {
-  const { cert = '', key = '', ocsp, auto, ca } = certificate;
+  const { cert = '', key = '', ocsp, auto } = certificate;
   const kept = certificate.folder === undefined ? null : resolve(folder, certificate.folder);
   const names = (certificate.names ?? []).map((name) => name.toLowerCase());
-  if (auto === 'local') return { source: 'local', names, folder: kept ?? stateFolder() };
-  if (auto === 'acme') {
-    return {
-      source: 'acme',
-      names,
-      directory: certificate.directory ?? LETS_ENCRYPT,
-      ca: ca === undefined ? '' : resolve(folder, ca),
-      email: certificate.email ?? '',
-      challenge: certificate.challenge ?? 'tls-alpn-01',
-      dnsHook: certificate.dnsHook === undefined ? '' : resolve(folder, certificate.dnsHook),
-      binding: certificate.binding ?? null,
-      onDemand: (certificate.onDemand ?? []).map((name) => name.toLowerCase()),
-      folder: kept ?? join(stateFolder(), 'acme'),
-    };
-  }
+  if (auto === 'local') return { source: 'local', names, folder: kept ?? join(stateFolder(), 'authority') };
   return {
     source: 'files',
     cert: resolve(folder, cert),

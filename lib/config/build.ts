@@ -1,9 +1,8 @@
 // From a checked configuration to a snapshot: names become objects, patterns become tables. What is built is the
 // business of the rooms; this file only puts it together.
 
-import { proxyError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { failing, redirecting, responding, validating } from '../http/action.ts';
+import { redirecting, responding } from '../http/action.ts';
 import type { Action, RouteTarget } from '../http/exchange.ts';
 import { proxied } from '../http/proxy.ts';
 import type { RouteOptions } from '../route/options.ts';
@@ -14,6 +13,7 @@ import { compileTable } from '../route/table.ts';
 import type { ListenerOptions } from '../server/options.ts';
 import type { ListenerPlan, Snapshot } from '../server/snapshot.ts';
 import type { Issuer } from '../tls/issuer.ts';
+import { LocalIssuer } from '../tls/local-issuer.ts';
 import type { CertificateOptions } from '../tls/options.ts';
 import { Originator } from '../tls/originator.ts';
 import { Terminator } from '../tls/terminator.ts';
@@ -34,32 +34,10 @@ export function buildSnapshot(configuration: Configuration, log: Log): Snapshot 
   for (const [name, { tls }] of Object.entries(configuration.listeners)) {
     if (tls !== null) terminators.set(name, new Terminator(name, tls, log, tickets, buildIssuer(log)));
   }
-  const authorization = findAuthorization(configuration, terminators);
   const listeners = Object.entries(configuration.listeners).map(([name, options]) =>
-    buildListener(name, options, clusters, terminators.get(name) ?? null, authorization, log),
+    buildListener(name, options, clusters, terminators.get(name) ?? null, log),
   );
   return { listeners, clusters };
-}
-
-/** Where HTTP-01 validations ask (RFC 8555 8.3). */
-const VALIDATION_PREFIX = '/.well-known/acme-challenge/';
-
-/** What answers HTTP-01 validations: any terminator, whichever listener is asked. Null when nobody uses them. */
-function findAuthorization(
-  { listeners }: Configuration,
-  terminators: ReadonlyMap<string, Terminator>,
-): ((token: string) => string | null) | null {
-  const used = Object.values(listeners).some(({ tls }) =>
-    tls?.certificates.some((certificate) => certificate.source === 'acme' && certificate.challenge === 'http-01'),
-  );
-  if (!used) return null;
-  return (token) => {
-    for (const terminator of terminators.values()) {
-      const answer = terminator.authorization(token);
-      if (answer !== null) return answer;
-    }
-    return null;
-  };
 }
 
 function buildListener(
@@ -67,7 +45,6 @@ function buildListener(
   options: ListenerOptions,
   clusters: ReadonlyMap<string, Cluster>,
   tls: Terminator | null,
-  authorization: ((token: string) => string | null) | null,
   log: Log,
 ): ListenerPlan {
   const optional = (cluster: string | undefined): Cluster | null =>
@@ -75,7 +52,7 @@ function buildListener(
   return {
     name,
     options,
-    routes: buildPlainRoutes(options, clusters, authorization, log),
+    routes: buildPlainRoutes(options, clusters, log),
     securedRoutes: tls === null ? NO_ROUTES : buildRoutes(securedRoutes(options), clusters, log),
     tls,
     cluster: optional(options.cluster),
@@ -96,29 +73,16 @@ function buildRoutes(
   return compileTable(routes.map((route) => ({ match: route.match, value: buildRoute(route, clusters, log) })));
 }
 
-/** What plain HTTP gets: the routes, or a redirect to https; and validations, which must come by plain HTTP, before both. */
+/** What plain HTTP gets: the routes, or a redirect to https. */
 function buildPlainRoutes(
   { routes, httpsPort }: ListenerOptions,
   clusters: ReadonlyMap<string, Cluster>,
-  authorization: ((token: string) => string | null) | null,
   log: Log,
 ): Table<RouteTarget> {
   const port = httpsPort === 443 ? '' : `:${httpsPort}`;
   const to = `https://{host}${port}{path}`;
   const used = httpsPort === 0 ? routes : [{ redirect: { to, status: 308 } }];
-  const table = buildRoutes(used, clusters, log);
-  if (authorization === null) return table;
-  const match = { path: [`${VALIDATION_PREFIX}*`] };
-  return compileTable([
-    {
-      match,
-      value: { action: validating(VALIDATION_PREFIX, authorization, failing(proxyError('no_route'))), rewrite: null },
-    },
-    ...used.map((route) => ({
-      match: 'match' in route ? route.match : undefined,
-      value: buildRoute(route, clusters, log),
-    })),
-  ]);
+  return buildRoutes(used, clusters, log);
 }
 
 /** The routes as they are over TLS: with Strict-Transport-Security (RFC 6797 6.1) where it is asked for. */
@@ -157,9 +121,6 @@ function resolve(clusters: ReadonlyMap<string, Cluster>, name: string): Cluster 
 }
 
 /** Makes the issuer of a certificate that has one. */
-function buildIssuer(_log: Log): (certificate: CertificateOptions) => Issuer | null {
-  return (certificate) => {
-    if (certificate.source === 'files') return null;
-    throw new Error(`certificates from ${certificate.source} are not built yet`);
-  };
+function buildIssuer(log: Log): (certificate: CertificateOptions) => Issuer | null {
+  return (certificate) => (certificate.source === 'files' ? null : new LocalIssuer(certificate, log));
 }

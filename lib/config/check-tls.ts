@@ -9,14 +9,13 @@ import { canSecure } from '../io/secure.ts';
 import { strengthFault } from '../tls/context.ts';
 import type { Identity } from '../tls/identity.ts';
 import { readFiles } from '../tls/terminator.ts';
-import { type CheckResult, list, record } from './check.ts';
 import type { DocumentPath, Finding } from './error.ts';
+import { type CheckResult, list, record } from './shape.ts';
 
 /** A certificate that ends within this time is warned about. */
 const ENDING_MS = 14 * 24 * 60 * 60 * 1000;
 
 const FILE_KEYS = ['cert', 'key', 'ocsp'];
-const ACME_KEYS = ['directory', 'ca', 'email', 'challenge', 'dnsHook', 'binding', 'onDemand'];
 
 /** Checks `tls` of a listener; files are named from `folder`. */
 export function checkListenerTls(path: DocumentPath, value: unknown, protocol: unknown, folder: string): CheckResult {
@@ -74,7 +73,7 @@ class TlsCheck implements CheckResult {
   #certificate(path: DocumentPath, certificate: Readonly<Record<string, unknown>>): void {
     const { auto, cert, key, ocsp } = certificate;
     if (auto === undefined) {
-      for (const name of [...ACME_KEYS, 'names', 'folder']) {
+      for (const name of ['names', 'folder']) {
         if (certificate[name] !== undefined) this.#fail([...path, name], 'needs auto', true);
       }
       if (cert === undefined || key === undefined) this.#fail(path, 'needs cert and key, or auto');
@@ -85,35 +84,8 @@ class TlsCheck implements CheckResult {
       if (certificate[name] !== undefined) this.#fail([...path, name], 'and auto exclude each other', true);
     }
     const names = words(certificate['names']) ?? [];
-    for (const [index, name] of names.entries()) this.#name([...path, 'names', index], name, auto === 'local');
-    if (auto === 'acme') this.#acme(path, certificate, names);
-    else {
-      for (const name of ACME_KEYS) {
-        if (certificate[name] !== undefined) this.#fail([...path, name], 'needs auto "acme"', true);
-      }
-      if (names.length === 0) this.#fail(path, 'needs names: what the certificates are for, such as localhost');
-    }
-  }
-
-  #acme(path: DocumentPath, certificate: Readonly<Record<string, unknown>>, names: readonly string[]): void {
-    const { challenge, dnsHook, directory, ca } = certificate;
-    const onDemand = words(certificate['onDemand']) ?? [];
-    for (const [index, name] of onDemand.entries()) this.#name([...path, 'onDemand', index], name, false);
-    if (names.length + onDemand.length === 0) this.#fail(path, 'needs names or onDemand: what certificates are for');
-    if (challenge === 'dns-01' && dnsHook === undefined) {
-      this.#fail([...path, 'challenge'], '"dns-01" needs dnsHook: the program that sets the record');
-    }
-    if (challenge !== 'dns-01' && dnsHook !== undefined) {
-      this.#fail([...path, 'dnsHook'], 'needs challenge "dns-01"', true);
-    }
-    const wildcard = names.findIndex((name) => name.startsWith('*.'));
-    if (wildcard >= 0 && challenge !== 'dns-01') {
-      this.#fail([...path, 'names', wildcard], 'a wildcard can only be had with challenge "dns-01" (RFC 8555 7.1.3)');
-    }
-    if (typeof directory === 'string' && !(URL.canParse(directory) && /^https:/i.test(directory))) {
-      this.#fail([...path, 'directory'], 'must be a URL that begins with https://');
-    }
-    this.#authorities([...path, 'ca'], ca);
+    for (const [index, name] of names.entries()) this.#name([...path, 'names', index], name);
+    if (names.length === 0) this.#fail(path, 'needs names: what the certificates are for, such as localhost');
   }
 
   #files(path: DocumentPath, cert: string, key: string, ocsp: unknown): void {
@@ -161,12 +133,11 @@ class TlsCheck implements CheckResult {
     }
   }
 
-  #name(path: DocumentPath, name: string, addressed: boolean): void {
+  #name(path: DocumentPath, name: string): void {
     const plain = name.startsWith('*.') ? name.slice(2) : name;
-    if (isIP(name) !== 0) {
-      if (!addressed) this.#fail(path, 'must be a name; authorities certify no addresses');
-    } else if (!/^[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.)*[A-Za-z0-9_-]{1,63}$/.test(plain) || plain.length > 253) {
-      this.#fail(path, 'must be a DNS name such as www.example.com or *.example.com');
+    if (isIP(name) !== 0) return;
+    if (!/^([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}$/.test(plain) || plain.length > 253) {
+      this.#fail(path, 'must be a DNS name such as www.example.com or *.example.com, or an address');
     }
   }
 

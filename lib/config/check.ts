@@ -7,28 +7,13 @@ import { checkRoutes } from './check-routes.ts';
 import { checkClusterTls, checkListenerTls } from './check-tls.ts';
 import type { DocumentPath, Finding } from './error.ts';
 import { readAddress } from './schema/values.ts';
-
-export interface CheckResult {
-  readonly errors: Finding[];
-  /** What will work, but hardly as meant. */
-  readonly warnings: Finding[];
-}
+import { type CheckResult, list, record } from './shape.ts';
 
 /** Checks a whole document of any shape: what has the wrong type is passed over, since the schema reports it. */
 export function checkDocument(document: unknown, folder: string): CheckResult {
   const check = new DocumentCheck(record(document), folder);
   check.run();
   return { errors: check.errors, warnings: check.warnings };
-}
-
-/** A map of the document, or an empty one when it is something else. */
-export function record(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
-}
-
-/** A list of the document; a single value counts as a list of one where the document allows both. */
-export function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : value === undefined ? [] : [value];
 }
 
 class DocumentCheck {

@@ -36,20 +36,6 @@ function compose(redirect: Redirect, exchange: Exchange): LocalReply {
   return composeReply(redirect.status, { Location: location }, '');
 }
 
-/** Answers HTTP-01 validations (RFC 8555 8.3): `find` knows what answers a token. Everything else is `otherwise`'s. */
-export function validating(prefix: string, find: (token: string) => string | null, otherwise: Action): Action {
-  return {
-    begin(exchange) {
-      const { pathBytes, pathStart, pathEnd } = exchange.query;
-      const token = pathBytes.toString('latin1', pathStart + prefix.length, pathEnd);
-      const answer = find(token);
-      if (answer === null) return otherwise.begin(exchange);
-      const reply = composeReply(200, { 'Content-Type': 'application/octet-stream' }, answer);
-      return new LocalSink(exchange, () => reply);
-    },
-  };
-}
-
 /** Takes a request and answers by itself. */
 class LocalSink implements Sink<RequestHead> {
   readonly #exchange: Exchange;

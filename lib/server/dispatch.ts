@@ -187,7 +187,7 @@ export class Session {
   #terminate(tls: Terminator, bytes: Buffer): void {
     const { connection } = this;
     const { serverName } = hello;
-    tls.accept(connection, { serverName, alpn: hello.alpn }, Buffer.from(bytes), {
+    tls.accept(connection, serverName, Buffer.from(bytes), {
       secured: (link) => this.#secured(tls, link, serverName),
       refused: (cause) => this.#count(proxyError('bad_handshake', cause)),
     });

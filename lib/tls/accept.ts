@@ -22,8 +22,8 @@ export interface AcceptOptions {
   readonly timeoutMs: number;
 }
 
-/** TLS alerts as records (RFC 8446 6.2), for when there is no context yet that could send one. */
-export const Alert = { INTERNAL_ERROR: 80, UNRECOGNIZED_NAME: 112 } as const;
+/** Alert for when there is no context yet that could send one (RFC 8446 6.2). */
+export const INTERNAL_ERROR = 80;
 
 /** Sends a fatal alert and closes. */
 export function alert(connection: Connection, description: number): void {

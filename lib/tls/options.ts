@@ -33,7 +33,7 @@ export type Profile = 'modern' | 'intermediate';
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
 /** Where a certificate comes from. */
-export type CertificateOptions = FileCertificate | LocalCertificate | AcmeCertificate;
+export type CertificateOptions = FileCertificate | LocalCertificate;
 
 /** PEM files, read again when they change. Paths are absolute. */
 export interface FileCertificate {
@@ -51,28 +51,6 @@ export interface LocalCertificate {
   /** DNS names, `*.` wildcards and IP addresses; a leaf is made for each. Others are not answered. */
   readonly names: readonly string[];
   /** Folder that keeps authority and leaves. */
-  readonly folder: string;
-}
-
-/** Certificates from an ACME authority (RFC 8555). */
-export interface AcmeCertificate {
-  readonly source: 'acme';
-  /** One certificate for each; may be empty with `onDemand`. */
-  readonly names: readonly string[];
-  /** URL of the authority's directory. */
-  readonly directory: string;
-  /** PEM file that the directory's own certificate is verified with, '' for the system's. */
-  readonly ca: string;
-  /** Contact of the account, '' for none. */
-  readonly email: string;
-  readonly challenge: 'http-01' | 'tls-alpn-01' | 'dns-01';
-  /** dns-01: program that is run as `HOOK set|remove NAME VALUE`, '' for none. */
-  readonly dnsHook: string;
-  /** External account binding (RFC 8555 7.3.4), null for none. */
-  readonly binding: { readonly keyId: string; readonly key: string } | null;
-  /** Names (`*.example.com` for any below) for which a certificate is ordered when a client asks for one; empty for none. */
-  readonly onDemand: readonly string[];
-  /** Folder that keeps account and certificates. */
   readonly folder: string;
 }
 

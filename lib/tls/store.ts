@@ -63,11 +63,6 @@ export class CertificateStore {
     }
   }
 
-  /** A context of its own for an identity that is in no part: answers of ACME validations. */
-  single(identity: Identity): SecureContext {
-    return serverContext([identity], { ...this.#options, clientAuthorities: '', resumptionMs: 0 }, this.#tickets);
-  }
-
   #index(): void {
     const all = this.identities;
     const byName = new Map<string, Identity[]>();

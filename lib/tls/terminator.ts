@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { Log } from '../base/log.ts';
 import type { Connection } from '../io/connection.ts';
-import { type Accepted, type AcceptOptions, Alert, alert, Handshake } from './accept.ts';
+import { type Accepted, type AcceptOptions, alert, Handshake, INTERNAL_ERROR } from './accept.ts';
 import { protocolList } from './alpn.ts';
 import { HandshakeGate } from './gate.ts';
 import { type Identity, readIdentity } from './identity.ts';
@@ -18,18 +18,6 @@ const LOOK_EVERY_MS = 5000;
 /** A certificate that ends within this time is warned about once a day. */
 const ENDING_MS = 14 * 24 * 60 * 60 * 1000;
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** Connections that wait for a certificate to be ordered. */
-const MOST_ORDERED = 100;
-/** RFC 8737 6.2. */
-const ACME_PROTOCOL = 'acme-tls/1';
-const ACME_LIST = protocolList([ACME_PROTOCOL]);
-
-/** What a client's hello says. */
-export interface Asked {
-  readonly serverName: string;
-  readonly alpn: readonly string[];
-}
-
 export class Terminator {
   readonly options: TlsOptions;
   readonly stats = { handshakes: 0, resumed: 0, failed: 0, refused: 0 };
@@ -40,7 +28,6 @@ export class Terminator {
   readonly #accept: AcceptOptions;
   readonly #sources: readonly (FileSource | IssuerSource)[];
   #timer: NodeJS.Timeout | null = null;
-  #ordered = 0;
   #warnedMs = 0;
 
   /** Reads what is in files; what is wrong there is logged, since it was checked before. `issuers`: for those sources that have one. */
@@ -104,31 +91,12 @@ export class Terminator {
     return this.#gate.inFlight;
   }
 
-  /** What answers an HTTP-01 validation, null where there is none. */
-  authorization(token: string): string | null {
-    for (const source of this.#sources) {
-      const answer = 'issuer' in source ? source.issuer.authorization(token) : null;
-      if (answer !== null) return answer;
-    }
-    return null;
-  }
-
-  /** Makes the handshake on `connection`; `early` is what was read of the client, its own. */
-  accept(connection: Connection, asked: Asked, early: Buffer, accepted: Accepted): void {
-    if (asked.alpn.length === 1 && asked.alpn[0] === ACME_PROTOCOL) {
-      return this.#validate(connection, asked.serverName, early, accepted);
-    }
-    const entry = this.store.named(asked.serverName);
-    if (entry !== null) return this.#begin(connection, entry, this.#accept, early, accepted);
-    const order = this.#order(asked.serverName);
-    if (order !== null) return this.#await(order, connection, asked.serverName, early, accepted);
-    this.#beginWith(this.store.find(''), connection, early, accepted);
-  }
-
-  #beginWith(entry: Entry | null, connection: Connection, early: Buffer, accepted: Accepted): void {
+  /** Makes the handshake on `connection` with a client that asks for `serverName` ('' for none); `early` is what was read of the client, its own. */
+  accept(connection: Connection, serverName: string, early: Buffer, accepted: Accepted): void {
+    const entry = this.store.find(serverName);
     if (entry !== null) return this.#begin(connection, entry, this.#accept, early, accepted);
     this.#refuse('no_certificate', accepted);
-    alert(connection, Alert.INTERNAL_ERROR);
+    alert(connection, INTERNAL_ERROR);
   }
 
   #begin(connection: Connection, entry: Entry, options: AcceptOptions, early: Buffer, accepted: Accepted): void {
@@ -155,53 +123,6 @@ export class Terminator {
   #refuse(cause: string, accepted: Accepted): void {
     this.stats.refused++;
     accepted.refused(cause);
-  }
-
-  /** An ACME authority asks whether the name is ours. It gets its proof and nothing else. */
-  #validate(connection: Connection, name: string, early: Buffer, accepted: Accepted): void {
-    for (const source of this.#sources) {
-      const identity = 'issuer' in source ? source.issuer.challenge(name) : null;
-      if (identity === null) continue;
-      const entry = { context: this.store.single(identity), identities: [identity], ocsp: null };
-      const options: AcceptOptions = { ...this.#accept, alpn: ACME_LIST, clients: 'ignored' };
-      return this.#begin(connection, entry, options, early, {
-        secured: () => connection.close(),
-        refused: (cause) => accepted.refused(cause),
-      });
-    }
-    this.#refuse('no_validation', accepted);
-    alert(connection, Alert.UNRECOGNIZED_NAME);
-  }
-
-  #order(name: string): Promise<void> | null {
-    if (name === '' || this.#ordered >= MOST_ORDERED) return null;
-    for (const source of this.#sources) {
-      const order = 'issuer' in source ? source.issuer.demand(name) : false;
-      if (order !== false) return order;
-    }
-    return null;
-  }
-
-  #await(order: Promise<void>, connection: Connection, name: string, early: Buffer, accepted: Accepted): void {
-    this.#ordered++;
-    connection.pause();
-    connection.receiver = {
-      received: () => connection.destroy(),
-      finished: () => connection.destroy(),
-      drained() {},
-      closed() {},
-      expired: () => {
-        this.#refuse('no_certificate', accepted);
-        alert(connection, Alert.INTERNAL_ERROR);
-      },
-      crashed: () => connection.reset(),
-    };
-    connection.expireIn(this.options.handshakeTimeoutMs);
-    const done = (): void => {
-      this.#ordered--;
-      if (!connection.gone) this.#beginWith(this.store.find(name), connection, early, accepted);
-    };
-    order.then(done, done);
   }
 
   /** Reads files that have changed; those that are wrong leave what is served as it is. */

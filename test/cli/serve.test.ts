@@ -175,7 +175,7 @@ test('one-line proxies tell every mistake in their arguments, with exit code 2',
 });
 
 test('--help of every command names its options', options, async () => {
-  for (const name of ['run', 'demo', 'http', 'tcp', 'check', 'version']) {
+  for (const name of ['run', 'demo', 'http', 'tcp', 'check', 'cert', 'version']) {
     const command = new Running([name, '--help']);
     assert.equal(await command.ended, 0);
     assert.match(command.out, new RegExp(`^Usage: millrace ${name}`));
@@ -183,11 +183,11 @@ test('--help of every command names its options', options, async () => {
   }
 });
 
-test('the three commands that the demo prints work as printed, with curl and bash alone', options, async () => {
-  const demo = new Running(['demo']);
+test('the commands that the demo prints work as printed, with curl and bash alone', options, async () => {
+  const demo = new Running(['demo'], { MILLRACE_STATE: join(folder, 'state') });
   await demo.until(({ out }) => out.includes('Ctrl-C'));
   const commands = demo.out.split('\n').filter((line) => line.startsWith('     ') && line.trim() !== '');
-  assert.equal(commands.length, 3);
+  assert.equal(commands.length, 4);
   // One after the other: a request in between would take a turn.
   const turns = await shell(commands[0]!);
   const [events, echo] = await Promise.all([shell(commands[1]!), shell(commands[2]!)]);
@@ -195,6 +195,8 @@ test('the three commands that the demo prints work as printed, with curl and bas
   assert.equal(turns.match(/hello from origin two/g)?.length, 2);
   assert.match(events, /data: event 1 of 10 from origin/);
   assert.match(echo, /^hello from tcp server (one|two).*\nanybody there\n$/);
+  // The authority was made a moment ago, and curl believes nothing else.
+  assert.match(await shell(commands[3]!), /^hello from origin (one|two)/);
   assert.equal(await demo.end('SIGINT'), 0);
 });
 

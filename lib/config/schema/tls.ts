@@ -5,53 +5,30 @@ import * as z from 'zod';
 import { choice, duration, section, text, whole } from './values.ts';
 
 const VERSIONS = ['1.2', '1.3'] as const;
-const PROTOCOLS = ['h2', 'http/1.1'] as const;
 const YEAR_MS = 365 * 24 * 60 * 60 * 1000;
 
-const binding = section({
-  keyId: text().describe('Key identifier that the authority gave.'),
-  key: text().describe('HMAC key that the authority gave, in base64url; best from a variable of the environment.'),
-});
-
-const certificate = section({
-  cert: text('file')
-    .optional()
-    .describe('PEM file with the certificate and its chain. Read again when it changes, like `key` and `ocsp`.'),
-  key: text('file').optional().describe('PEM file with its private key, without a passphrase.'),
-  ocsp: text('file').optional().describe('DER file with an OCSP response that is stapled.'),
-  auto: choice(['local', 'acme'])
-    .optional()
-    .describe(
-      'In place of files: leaves of an authority of our own (`local`), or certificates by ACME, RFC 8555 (`acme`).',
-    ),
-  names: z
-    .array(text('server name'))
-    .optional()
-    .describe('With `auto`: the names to get certificates for, such as `www.example.com` or `*.example.com`.'),
-  folder: text('folder')
-    .optional()
-    .describe('With `auto`: where keys and certificates are kept; by default in the state folder of the user.'),
-  directory: text('URL')
-    .optional()
-    .describe("With `acme`: the authority's directory; by default that of Let's Encrypt."),
-  ca: text('file').optional().describe('With `acme`: PEM file that the authority itself is verified with.'),
-  email: text().optional().describe('With `acme`: contact of the account.'),
-  challenge: choice(['http-01', 'tls-alpn-01', 'dns-01'])
-    .optional()
-    .describe(
-      'With `acme`: how the authority sees that a name is ours: on this port (`tls-alpn-01`, the default), on a plain listener at port 80 (`http-01`), or in DNS (`dns-01`).',
-    ),
-  dnsHook: text('program')
-    .optional()
-    .describe('With `dns-01`: program that is run as `HOOK set NAME VALUE` and `HOOK remove NAME VALUE`.'),
-  binding: binding.optional().describe('With `acme`: external account binding.'),
-  onDemand: z
-    .array(text('server name'))
-    .optional()
-    .describe(
-      'With `acme`: names for which a certificate is ordered when a client first asks; `*.example.com` for all below.',
-    ),
-});
+const certificate = section(
+  {
+    cert: text('file')
+      .optional()
+      .describe('PEM file with the certificate and its chain. Read again when it changes, like `key` and `ocsp`.'),
+    key: text('file').optional().describe('PEM file with its private key, without a passphrase.'),
+    ocsp: text('file').optional().describe('DER file with an OCSP response that is stapled.'),
+    auto: choice(['local'], ['acme'])
+      .optional()
+      .describe('In place of files: `local` for leaves of an authority of our own.'),
+    names: z
+      .array(text('server name'))
+      .optional()
+      .describe(
+        'With `auto`: the names to get certificates for, such as `www.example.com`, `*.example.com` or `127.0.0.1`.',
+      ),
+    folder: text('folder')
+      .optional()
+      .describe('With `auto`: where keys and certificates are kept; by default in the state folder of the user.'),
+  },
+  ['directory', 'email', 'challenge', 'dnsHook', 'binding', 'onDemand'],
+);
 
 const clientAuth = section({
   ca: text('file').describe('PEM file with the authorities whose clients are let in.'),
@@ -69,6 +46,7 @@ const hsts = section({
 });
 
 const versions = () => choice(VERSIONS);
+const protocol = () => choice(['http/1.1'], ['h2']);
 
 /** `tls` of a listener. */
 export const listenerTls = section({
@@ -79,8 +57,8 @@ export const listenerTls = section({
       'Certificates, chosen by the server name that the client asks for; of the same name one ECDSA and one RSA. The first serves where none fits.',
     ),
   alpn: z
-    .array(choice(PROTOCOLS))
-    .prefault(['h2', 'http/1.1'])
+    .array(protocol())
+    .prefault(['http/1.1'])
     .describe('Protocols offered, in the order in which we prefer them. Not with protocol `tcp`.'),
   profile: choice(['modern', 'intermediate'])
     .prefault('intermediate')
@@ -121,7 +99,7 @@ export const clusterTls = section({
     .describe('The name that is asked for and verified; by default the host of the endpoint.'),
   cert: text('file').optional().describe('PEM file with our own certificate for endpoints that ask for one.'),
   key: text('file').optional().describe('PEM file with its private key.'),
-  alpn: z.array(choice(PROTOCOLS)).prefault(['http/1.1']).describe('Protocols offered, in order.'),
+  alpn: z.array(protocol()).prefault(['http/1.1']).describe('Protocols offered, in order.'),
   pins,
   insecure: z
     .boolean()
