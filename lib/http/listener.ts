@@ -15,3 +15,11 @@ export interface HttpListener {
   readonly log: Log;
   readonly stats: { exchanges: number; refused: number };
 }
+
+/** A connection of a client, as one sees it who wants it to end. */
+export interface Drainable {
+  /** Closes if nothing is under way, and answers whether it did; otherwise the client is told with its next reply. */
+  drain(): boolean;
+  /** As `drain`, but also when no request has come yet. */
+  shed(): boolean;
+}

@@ -25,6 +25,7 @@ const CHUNKED = literal('Transfer-Encoding: chunked\r\n');
 const UPGRADE = literal('Connection: upgrade\r\n');
 const TRAILERS = literal('TE: trailers\r\nConnection: TE\r\n');
 const VIA_1_1 = literal('Via: 1.1 millrace\r\n');
+const VIA_2 = literal('Via: 2.0 millrace\r\n');
 const VIA_1_0 = literal('Via: 1.0 millrace\r\n');
 const REQUEST_ID = literal('X-Request-Id: ');
 const FOR = literal('X-Forwarded-For: ');
@@ -65,7 +66,7 @@ export function writeRequestHead(exchange: Exchange, host: ClusterOptions['host'
   if (head.maxForwards > 0) at = putText(`Max-Forwards: ${head.maxForwards - 1}\r\n`, at);
   if (exchange.upgrading) at = putLiteral(UPGRADE, at);
   else if (head.takesTrailers) at = putLiteral(TRAILERS, at);
-  if (client.via) at = putLiteral(head.minor === 1 ? VIA_1_1 : VIA_1_0, at);
+  if (client.via) at = putLiteral(head.major === 2 ? VIA_2 : head.minor === 1 ? VIA_1_1 : VIA_1_0, at);
   at = putText(client.lines, at);
   at = putForwarded(exchange, at);
   if (client.makesId && !(client.keepsId && has(exchange, FieldId.X_REQUEST_ID))) {
@@ -129,6 +130,7 @@ function putKept(exchange: Exchange, replacesHost: boolean, at: number): number 
     let keeps: boolean;
     switch (fields.id(field)) {
       case FieldId.OTHER:
+      case FieldId.COOKIE:
         keeps = !head.nominating || !head.nominates(field);
         break;
       case FieldId.HOST:

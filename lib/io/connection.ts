@@ -160,6 +160,12 @@ export class Connection extends Timed implements Reader, Sender {
     gathered(to);
   }
 
+  /** Sends what somebody has written into a slab of its own, which may be released on return. */
+  pushSlab(start: number, end: number, slab: number): void {
+    this.sentBytes += end - start;
+    this.push(start, end, slab);
+  }
+
   push(start: number, end: number, slab: number): boolean {
     const { socket } = this;
     if (this.gone || this.ended) return true;

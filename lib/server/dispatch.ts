@@ -6,7 +6,8 @@ import { type ProxyError, proxyError } from '../base/errors.ts';
 import { Client, type SecuredClient } from '../http/client.ts';
 import { certificateLines } from '../http/client-certificate.ts';
 import { DownstreamConnection } from '../http/h1/downstream.ts';
-import type { HttpListener } from '../http/listener.ts';
+import { DownstreamSession } from '../http/h2/downstream.ts';
+import type { Drainable, HttpListener } from '../http/listener.ts';
 import type { Connection } from '../io/connection.ts';
 import type { SecureLink } from '../io/secure.ts';
 import { pass } from '../tcp/proxy.ts';
@@ -48,7 +49,7 @@ export class Session {
   #destination: ProxyEnd | null = null;
   /** Whether what is said about the client is believed: by the peer, and behind a PROXY header by the client it names. */
   #trusted: boolean;
-  #http: DownstreamConnection | null = null;
+  #http: Drainable | null = null;
 
   /** `local`: the peer came over a unix socket, whose permissions say who may; it is trusted. */
   constructor(connection: Connection, dispatcher: Dispatcher, local: boolean) {
@@ -61,7 +62,7 @@ export class Session {
   }
 
   /** The HTTP side, once the connection has turned out to have one. */
-  get http(): DownstreamConnection | null {
+  get http(): Drainable | null {
     return this.#http;
   }
 
@@ -133,11 +134,15 @@ export class Session {
   }
 
   /** Hands the connection to the version of HTTP that was agreed on. */
-  #serve(_protocol: string, secured: SecuredClient | null): void {
+  #serve(protocol: string, secured: SecuredClient | null): void {
     const { plan, http, https } = this.#dispatcher;
     const { address, port } = this.#source;
     const client = new Client(address, port, this.#trusted, plan.options.forwarded, secured);
-    this.#http = new DownstreamConnection(this.connection, client, secured === null ? http : https);
+    const listener = secured === null ? http : https;
+    this.#http =
+      protocol === 'h2'
+        ? new DownstreamSession(this.connection, client, listener)
+        : new DownstreamConnection(this.connection, client, listener);
   }
 
   #passTo(cluster: Cluster, first: Buffer | null): void {

@@ -7,8 +7,7 @@ import { dirname } from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { type Address, AddressBlocks, formatAddress, parseBlocks } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
-import type { DownstreamConnection } from '../http/h1/downstream.ts';
-import type { HttpListener } from '../http/listener.ts';
+import type { Drainable, HttpListener } from '../http/listener.ts';
 import { Connection, NOBODY } from '../io/connection.ts';
 import { acceptFrom, descriptorOf, type ReadingSocket } from '../io/receive.ts';
 import { scarceFrom } from './descriptors.ts';
@@ -139,7 +138,7 @@ export class Listener implements Dispatcher {
     if (this.#shedSome((http) => http.drain()) === 0) this.#shedSome((http) => http.shed());
   }
 
-  #shedSome(close: (http: DownstreamConnection) => boolean): number {
+  #shedSome(close: (http: Drainable) => boolean): number {
     let closed = 0;
     for (const { http } of this.#sessions) {
       if (closed === SHED) break;

@@ -27,6 +27,8 @@ export const FieldId = {
   MAX_FORWARDS: 21,
   /** Any of the fields that tell of a client's certificate. */
   CLIENT_CERTIFICATE: 22,
+  /** Several of them are one in HTTP/1. */
+  COOKIE: 23,
 } as const;
 
 const NAMES: readonly (readonly [string, number])[] = [
@@ -51,6 +53,7 @@ const NAMES: readonly (readonly [string, number])[] = [
   ['proxy-authenticate', FieldId.PROXY_AUTHENTICATE],
   ['proxy-authorization', FieldId.PROXY_AUTHORIZATION],
   ['max-forwards', FieldId.MAX_FORWARDS],
+  ['cookie', FieldId.COOKIE],
   ['client-cert', FieldId.CLIENT_CERTIFICATE],
   ['client-cert-chain', FieldId.CLIENT_CERTIFICATE],
   ['x-client-cert-subject', FieldId.CLIENT_CERTIFICATE],

@@ -3,7 +3,7 @@
 
 import { createRequire } from 'node:module';
 import { HTTPParser as ScriptParser } from 'http-parser-js';
-import { readIncoming } from '../../lib/http/h1/incoming.ts';
+import { readIncoming } from '../../lib/http/incoming.ts';
 import { ResponseHead } from '../../lib/wire/http1/head.ts';
 import { carve, memory, REQUEST, RESPONSE } from '../../lib/wire/http1/llhttp.ts';
 import {

@@ -57,8 +57,8 @@ export const listenerTls = section({
       'Certificates, chosen by the server name that the client asks for; of the same name one ECDSA and one RSA. The first serves where none fits.',
     ),
   alpn: z
-    .array(protocol())
-    .prefault(['http/1.1'])
+    .array(choice(['h2', 'http/1.1']))
+    .prefault(['h2', 'http/1.1'])
     .describe('Protocols offered, in the order in which we prefer them. Not with protocol `tcp`.'),
   profile: choice(['modern', 'intermediate'])
     .prefault('intermediate')

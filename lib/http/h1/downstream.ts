@@ -20,13 +20,14 @@ import {
 import { failing } from '../action.ts';
 import type { Client } from '../client.ts';
 import type { Exchange, ReplySink, RouteTarget } from '../exchange.ts';
+import { DownstreamSession } from '../h2/downstream.ts';
+import { asksForUpgrade, head, incomingId, query, readIncoming, target } from '../incoming.ts';
 import type { HttpListener } from '../listener.ts';
 import { errorReply, sendReply } from '../local-reply.ts';
 import { putReplyHead, type ReplyFraming, replyHeadRoom } from '../reply-writer.ts';
 import { KEPT_ID_BYTES, RequestId } from '../request-id.ts';
 import type { Sink, Source } from '../sink.ts';
 import { sendChunk, sendLastChunk } from './chunks.ts';
-import { asksForUpgrade, head, incomingId, query, readIncoming, target } from './incoming.ts';
 
 /** How long a client gets to take the last reply and close, and how much more of its request is read meanwhile. */
 const LINGER_MS = 2000;
@@ -103,6 +104,8 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   #headTimed = false;
   /** The client waits for 100 (Continue), or for a final reply instead. */
   #awaitsContinue = false;
+  /** Who serves the connection if it turned out to be one of HTTP/2. */
+  #successor: DownstreamSession | null = null;
 
   constructor(connection: Connection, client: Client, listener: HttpListener) {
     this.connection = connection;
@@ -119,12 +122,14 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
 
   /** Closes if nothing is under way, and answers whether it did; otherwise the next reply says that it is the last. */
   drain(): boolean {
+    if (this.#successor !== null) return this.#successor.drain();
     // A connection that has just been made has its first request on the way.
     return this.#served && this.shed();
   }
 
   /** As `drain`, but also when no request has come yet. */
   shed(): boolean {
+    if (this.#successor !== null) return this.#successor.shed();
     if (this.connection.gone || !this.idle || this.#early !== null || this.connection.blocked) return false;
     this.#linger();
     return true;
@@ -133,6 +138,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   // What the connection tells.
 
   received(start: number, end: number): void {
+    if (!this.#served && this.#parser === null && beginsHttp2(start, end)) return this.#switch(start, end);
     if (this.#phase === Phase.LINGER) {
       this.#lingeredBytes += end - start;
       if (this.#lingeredBytes > LINGER_BYTES) this.#leave(true);
@@ -190,6 +196,12 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     this.#dispose();
     this.#keepsAlive = false;
     this.abort(proxyError('internal'));
+  }
+
+  /** The client has known before that we speak HTTP/2 (RFC 9113 3.3). */
+  #switch(start: number, end: number): void {
+    this.#successor = new DownstreamSession(this.connection, this.client, this.#listener);
+    this.#successor.session.received(start, end);
   }
 
   // The request.
@@ -532,6 +544,11 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   putId(at: number): number {
     return this.#id.put(at);
   }
+}
+
+/** `PRI`: of the first read, since nobody sends a preface of 24 bytes in pieces. */
+function beginsHttp2(start: number, end: number): boolean {
+  return memory[start] === 0x50 && memory[start + 1] === 0x52 && memory[start + 2] === 0x49 && end - start >= 3;
 }
 
 function replayEarly(downstream: DownstreamConnection): void {

@@ -4,7 +4,7 @@
 import { type ErrorCode, type ProxyError, proxyError } from '../../base/errors.ts';
 import { FieldId } from '../field-id.ts';
 import { type Fields, sameIgnoringCase } from '../fields.ts';
-import { Method } from './method.ts';
+import { Method, methodCode } from './method.ts';
 import type { Parser } from './parser.ts';
 
 const CLOSE = Buffer.from('close');
@@ -84,8 +84,18 @@ class MessageHead {
 
 const NO_FIELDS = { count: 0, bytes: Buffer.alloc(0) } as Fields;
 
+/** A head that lies in memory as HTTP/1.1 would have it. */
+export interface LaidOut {
+  readonly fields: Fields;
+  readonly lineStart: number;
+  readonly targetStart: number;
+  readonly targetEnd: number;
+}
+
 /** The head of a request. One object serves one connection; its offsets are borrowed like the fields. */
 export class RequestHead extends MessageHead {
+  /** The version that it came by: 1, or 2 for a head that was laid out as one of HTTP/1. */
+  major = 1;
   /** Number of the method (see method.ts) and where its name stands. */
   method = 0;
   methodStart = 0;
@@ -104,18 +114,44 @@ export class RequestHead extends MessageHead {
   /** Reads what `parser` has just completed. Answers null or why the request is refused. */
   read(parser: Parser): ProxyError | null {
     const { fields } = parser;
-    const { bytes } = fields;
-    this.clear(fields, parser.minor);
+    this.#begin(fields, parser.minor, parser.targetStart, parser.targetEnd);
+    this.major = 1;
     this.method = parser.method;
-    this.targetStart = parser.targetStart;
-    this.targetEnd = parser.targetEnd;
+    return this.#readLine(parser.headStart, fields.bytes) ?? this.#readFields();
+  }
+
+  /**
+   * Reads a head that came by another version and was laid out as one of HTTP/1.1. `last`: nothing follows it; else a body
+   * without a length is one of chunks here. Answers null or why the request is refused.
+   */
+  adopt(laid: LaidOut, last: boolean): ProxyError | null {
+    const { fields, lineStart, targetStart, targetEnd } = laid;
+    this.#begin(fields, 1, targetStart, targetEnd);
+    this.major = 2;
+    this.methodStart = lineStart;
+    this.method = methodCode(fields.bytes.toString('latin1', lineStart, targetStart - 1));
+    if (this.method < 0) return proxyError('unknown_method');
+    const fault = this.#readFields();
+    if (fault !== null) return fault;
+    if (last && this.contentLength > 0) return proxyError('bad_framing', 'Content-Length without a body');
+    this.chunked = !last && this.contentLength < 0;
+    return null;
+  }
+
+  #begin(fields: Fields, minor: number, targetStart: number, targetEnd: number): void {
+    this.clear(fields, minor);
+    this.targetStart = targetStart;
+    this.targetEnd = targetEnd;
     this.host = -1;
     this.expectsContinue = false;
     this.takesTrailers = false;
     this.offersH2c = false;
     this.maxForwards = -1;
-    const fault = this.#readLine(parser.headStart, bytes);
-    if (fault !== null) return fault;
+  }
+
+  #readFields(): ProxyError | null {
+    const { fields } = this;
+    const { bytes } = fields;
     let codings = 0;
     for (let field = 0; field < fields.count; field++) {
       switch (fields.id(field)) {
@@ -208,6 +244,16 @@ export class ResponseHead extends MessageHead {
   reasonStart = 0;
   reasonEnd = 0;
 
+  /** As `read`, for a head that came by another version and was laid out as one of HTTP/1.1, with an empty reason. */
+  adopt(fields: Fields, lineStart: number, status: number): ProxyError | null {
+    this.clear(fields, 1);
+    this.status = status;
+    this.lineStart = lineStart;
+    this.reasonStart = this.reasonEnd = lineStart + 13;
+    if (status < 100 || status > 999 || status === 101) return proxyError('bad_response', `status ${status}`);
+    return this.#readFields();
+  }
+
   /** Reads what `parser` has just completed. Answers null or what is wrong with the response. */
   read(parser: Parser): ProxyError | null {
     const { fields } = parser;
@@ -235,6 +281,11 @@ export class ResponseHead extends MessageHead {
       const byte = bytes[at]!;
       if ((byte < 0x20 && byte !== 0x09) || byte === 0x7f) return proxyError('bad_response', 'reason phrase');
     }
+    return this.#readFields();
+  }
+
+  #readFields(): ProxyError | null {
+    const { fields } = this;
     let codings = 0;
     for (let field = 0; field < fields.count; field++) {
       switch (fields.id(field)) {

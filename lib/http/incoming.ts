@@ -1,23 +1,15 @@
-// A request as it comes in: its head, target, Host and path, read from what the parser has completed and refused where
-// HTTP leaves no other choice. Which route it takes is decided by who asks.
+// A request as it comes in, by whatever version: its head, target, Host and path, refused where HTTP leaves no other
+// choice. Which route it takes is decided by who asks.
 
-import { type ProxyError, proxyError } from '../../base/errors.ts';
-import { RouteQuery } from '../../route/match.ts';
-import { FieldId } from '../../wire/field-id.ts';
-import { Fields } from '../../wire/fields.ts';
-import { RequestHead } from '../../wire/http1/head.ts';
-import { memory } from '../../wire/http1/llhttp.ts';
-import { Method } from '../../wire/http1/method.ts';
-import type { Parser } from '../../wire/http1/parser.ts';
-import {
-  Authority,
-  normalisePath,
-  pathIsPlain,
-  readAuthority,
-  readTarget,
-  Target,
-  TargetForm,
-} from '../../wire/uri.ts';
+import { type ProxyError, proxyError } from '../base/errors.ts';
+import { RouteQuery } from '../route/match.ts';
+import { FieldId } from '../wire/field-id.ts';
+import { Fields } from '../wire/fields.ts';
+import { type LaidOut, RequestHead } from '../wire/http1/head.ts';
+import { memory } from '../wire/http1/llhttp.ts';
+import { Method } from '../wire/http1/method.ts';
+import type { Parser } from '../wire/http1/parser.ts';
+import { Authority, normalisePath, pathIsPlain, readAuthority, readTarget, Target, TargetForm } from '../wire/uri.ts';
 
 // Heads are borrowed and read one at a time, so these serve all connections.
 
@@ -36,8 +28,15 @@ const SLASH = Buffer.from('/');
  * or null. `bodyBytes` is the longest body allowed, 0 for any.
  */
 export function readIncoming(parser: Parser, bodyBytes: number): ProxyError | null {
-  const fault = head.read(parser);
-  if (fault !== null) return fault;
+  return head.read(parser) ?? locate(bodyBytes);
+}
+
+/** As `readIncoming`, for a head that HTTP/2 has laid out; `last`: no body follows. */
+export function adoptIncoming(laid: LaidOut, last: boolean, bodyBytes: number): ProxyError | null {
+  return head.adopt(laid, last) ?? locate(bodyBytes);
+}
+
+function locate(bodyBytes: number): ProxyError | null {
   if (head.method === Method.CONNECT) return proxyError('connect_refused_here');
   if (!readTarget(memory, head.targetStart, head.targetEnd, target)) return proxyError('bad_target');
   const { form } = target;
@@ -52,7 +51,7 @@ export function readIncoming(parser: Parser, bodyBytes: number): ProxyError | nu
 
 /** Whether the head that was read asks for another protocol, and one that we pass on. */
 export function asksForUpgrade(): boolean {
-  return head.upgrade && !head.offersH2c && head.minor === 1 && findField(FieldId.UPGRADE) >= 0;
+  return head.major === 1 && head.upgrade && !head.offersH2c && head.minor === 1 && findField(FieldId.UPGRADE) >= 0;
 }
 
 /** The request id that the head brings, at most `most` characters of it; '' if none. */
