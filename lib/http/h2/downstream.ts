@@ -65,7 +65,6 @@ export class DownstreamSession implements SessionOwner {
         [Setting.MAX_HEADER_LIST_SIZE, headBytes],
         [Setting.ENABLE_CONNECT_PROTOCOL, 1],
       ],
-      headBytes,
       this,
     );
     connection.expireIn(listener.timeouts.headMs);

@@ -40,6 +40,8 @@ const EARNED = 4;
 const RESETS = 500;
 const RESETS_PER_SECOND = 50;
 
+/** Longest header block that is read at all; what is longer than a head may be is refused with words up to here. */
+const BLOCK_BYTES_MAX = 64 * 1024;
 /** Longest header block that is sent in one piece of memory. */
 const BLOCK_BYTES = blockRoom(64 * 1024);
 
@@ -94,14 +96,13 @@ export class Session implements Receiver, FrameReceiver {
     connection: Connection,
     server: boolean,
     settings: readonly (readonly [number, number])[],
-    headBytes: number,
     owner: SessionOwner,
   ) {
     this.connection = connection;
     this.#owner = owner;
     this.out = new Output(connection);
     this.#prefaceLeft = server ? PREFACE.length : 0;
-    this.#reader = new FrameReader(this, headBytes);
+    this.#reader = new FrameReader(this, BLOCK_BYTES_MAX);
     connection.receiver = this;
     const start = server ? 0 : PREFACE.copy(encoded, 0);
     const end = putSettings(settings, encoded, start);

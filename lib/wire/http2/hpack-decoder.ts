@@ -80,7 +80,7 @@ export class HpackDecoder {
     const nameBytes = nameEnd - start;
     const valueBytes = valueEnd - nameEnd - 2;
     if (keeping) {
-      const entry = describeEntry(memory.subarray(start, valueEnd + 2).slice(), nameBytes, valueBytes);
+      const entry = describeEntry(Uint8Array.prototype.slice.call(memory, start, valueEnd + 2), nameBytes, valueBytes);
       this.#insert(entry);
       block.written(start, nameBytes, valueBytes, entry.id, entry.pseudo, entry.valid);
       return;
