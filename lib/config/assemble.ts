@@ -47,11 +47,12 @@ function assembleListener(listener: CheckedListener, folder: string): ListenerOp
 }
 
 function assembleCluster(cluster: CheckedCluster, folder: string): ClusterOptions {
-  const { balance, endpoints, host, proxyProtocol, pool, timeouts } = cluster;
+  const { balance, endpoints, host, protocol, proxyProtocol, pool, timeouts } = cluster;
   return {
     balance,
     endpoints: endpoints.map((endpoint) => ('kind' in endpoint ? { address: endpoint, weight: 1 } : endpoint)),
     host,
+    protocol,
     proxyProtocol,
     pool: {
       idle: pool.idle,

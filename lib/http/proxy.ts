@@ -4,9 +4,8 @@
 import { type ProxyError, proxyError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Queue, Queued } from '../base/queue.ts';
-import { wheel } from '../io/connection.ts';
+import { type Connection, wheel } from '../io/connection.ts';
 import { Timed } from '../io/wheel.ts';
-import type { FieldEdits } from '../route/field-edits.ts';
 import type { Cluster, Waiter } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { Fields } from '../wire/fields.ts';
@@ -14,11 +13,13 @@ import type { RequestHead, ResponseHead } from '../wire/http1/head.ts';
 import { memory } from '../wire/http1/llhttp.ts';
 import { Method } from '../wire/http1/method.ts';
 import type { Action, Exchange } from './exchange.ts';
-import { sendChunk, sendLastChunk } from './h1/chunks.ts';
-import { UpstreamConnection, type UpstreamUser } from './h1/upstream.ts';
+import { UpstreamConnection } from './h1/upstream.ts';
+import type { UpstreamSession } from './h2/upstream.ts';
 import { Kept } from './kept.ts';
 import { writeRequestHead, written } from './request-writer.ts';
 import type { Sink, Source } from './sink.ts';
+import { trailerLines } from './trailers.ts';
+import type { Upstream, UpstreamUser } from './upstream.ts';
 
 /** Endpoints tried for one exchange while connections are refused or not accepted in time; each once. */
 const DIALS = 10;
@@ -48,12 +49,11 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   #endpoint: Endpoint | null = null;
   /** Where dials have failed. */
   readonly #tried: Endpoint[] = [];
-  #upstream: UpstreamConnection | null = null;
+  #upstream: Upstream | null = null;
   /** The request so far: what waits for a connection, and what may have to be sent again. */
   readonly #kept = new Kept();
   #keeping = false;
   #connected = false;
-  #dials = 0;
   #retried = false;
   #chunked = false;
   #requestOver = false;
@@ -72,7 +72,6 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     this.#log = log;
     this.#keeping = false;
     this.#connected = false;
-    this.#dials = 0;
     this.#retried = false;
     this.#chunked = false;
     this.#requestOver = false;
@@ -105,15 +104,15 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
       if (this.#replyOver) return true;
       this.#requestPaused = !last;
       this.#keeping = true;
-      this.#kept.head(memory, start, end, gap);
+      this.#kept.head(memory, start, end, gap, last);
       return last;
     }
     // It may have died since it was last used; then a request that can be repeated is sent once more.
     this.#keeping = true;
-    this.#kept.head(memory, start, end, gap);
+    this.#kept.head(memory, start, end, gap, last);
     this.#start(upstream);
-    if (gap < 0) upstream.connection.send(memory, start, end);
-    else this.#kept.send(upstream.connection, upstream.endpoint.authority);
+    if (gap < 0) upstream.sendHead(memory, start, end, last);
+    else this.#kept.send(upstream);
     this.#progress(upstream);
     return true;
   }
@@ -121,14 +120,13 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   data(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.#replyOver) return true;
     // Without a connection the piece must be kept; the source is paused after it, so there is only one.
-    if (this.#keeping && !this.#kept.data(bytes, start, end, this.#chunked, !this.#connected)) this.#forget();
+    if (this.#keeping && !this.#kept.data(bytes, start, end, !this.#connected)) this.#forget();
     const upstream = this.#upstream;
     if (upstream === null || !this.#connected) {
       this.#requestPaused = true;
       return false;
     }
-    const { connection } = upstream;
-    const taken = this.#chunked ? sendChunk(connection, bytes, start, end) : connection.send(bytes, start, end);
+    const taken = upstream.send(bytes, start, end);
     this.#requestPaused = !taken;
     this.#progress(upstream);
     return taken;
@@ -137,10 +135,11 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   end(trailers: Fields | null): void {
     this.#requestOver = true;
     if (this.#replyOver) return this.#release();
-    if (this.#keeping && this.#chunked) this.#kept.last(trailers, this.#edits());
+    const lines = trailerLines(trailers, this.#exchange!.route.rewrite?.request ?? null);
+    if (this.#keeping) this.#kept.end(lines);
     const upstream = this.#upstream;
     if (upstream === null || !this.#connected) return;
-    if (this.#chunked) sendLastChunk(upstream.connection, trailers, this.#edits());
+    upstream.sendEnd(lines);
     this.#progress(upstream);
   }
 
@@ -160,17 +159,17 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     this.#paused = true;
     const upstream = this.#upstream;
     if (upstream === null) return;
-    upstream.connection.pause();
+    upstream.pause();
     // The client's own limit holds while it does not read; an endpoint that has yet to answer keeps its own.
-    if (this.#replyBegun) upstream.connection.expireIn(0);
+    if (this.#replyBegun) upstream.expireIn(0);
   }
 
   resume(): void {
     this.#paused = false;
     const upstream = this.#upstream;
     if (upstream === null) return;
-    upstream.connection.resume();
-    if (this.#replyBegun) upstream.connection.expireIn(this.#cluster.options.timeouts.idleMs);
+    upstream.resume();
+    if (this.#replyBegun) upstream.expireIn(this.#cluster.options.timeouts.idleMs);
   }
 
   replyHead(head: ResponseHead, last: boolean): void {
@@ -188,8 +187,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     if (!reply.head(head, this.#bodyless)) this.pause();
   }
 
-  replyData(start: number, end: number): void {
-    if (!this.#exchange!.reply.data(memory, start, end)) this.pause();
+  replyData(bytes: Uint8Array, start: number, end: number): void {
+    if (!this.#exchange!.reply.data(bytes, start, end)) this.pause();
   }
 
   replied(trailers: Fields | null): void {
@@ -204,8 +203,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     if (whole) this.#release();
   }
 
-  switched(start: number, end: number): void {
-    const upstream = this.#upstream!;
+  switched(connection: Connection, start: number, end: number): void {
     const { reply } = this.#exchange!;
     const endpoint = this.#endpoint!;
     this.#upstream = null;
@@ -213,7 +211,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     this.#replyOver = true;
     reply.source = null;
     endpoint.stats.tunnels++;
-    reply.tunnel(upstream.connection, start, end, () => {
+    reply.tunnel(connection, start, end, () => {
       endpoint.active--;
     });
     this.#requestOver = true;
@@ -240,8 +238,14 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     const refused = error.kind.retry === 'always';
     if (refused) endpoint.stats.connectFailures++;
     else endpoint.stats.failures++;
-    if (refused && this.#dials < Math.min(DIALS, this.#cluster.endpoints.length)) {
+    // What has been sent and not kept cannot be sent to another.
+    const repeatable = refused && (!this.#connected || this.#keeping);
+    // One endpoint may refuse a stream for a moment and take the next.
+    const again = error.code === 'stream_refused' && !this.#retried;
+    if (repeatable && (again || this.#tried.length + 1 < Math.min(DIALS, this.#cluster.endpoints.length))) {
       this.#tell('endpoint not reached, trying another', endpoint, error);
+      this.#retried ||= again;
+      this.#connected = false;
       this.#tried.push(endpoint);
       return this.proceed();
     }
@@ -261,9 +265,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     this.#giveUp(error);
   }
 
-  connected(): void {
-    // A fresh connection that fails has seen the request: no second try, so nothing need be kept.
-    this.#sendKept(this.#upstream!, false);
+  connected(upstream: Upstream): void {
+    // A fresh connection that fails has seen the request: no second try, so nothing need be kept; but a stream may be
+    // refused, which is to say that it has not.
+    this.#sendKept(upstream, upstream.multiplexed);
   }
 
   override expire(): void {
@@ -273,8 +278,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
 
   expired(): ProxyError | null {
     const upstream = this.#upstream!;
-    const { connection } = upstream;
-    if (connection.blocked && connection.progressed()) {
+    if (upstream.blocked && upstream.progressed()) {
       this.#progress(upstream);
       return null;
     }
@@ -293,7 +297,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
    * A pooled connection, ready for use. Null when one is being dialed or waited for, or when that is not possible,
    * and then the exchange has been given up.
    */
-  #acquire(): UpstreamConnection | null {
+  #acquire(): Upstream | null {
     const cluster = this.#cluster;
     const endpoint = cluster.pickAvailable(this.#tried);
     if (endpoint === null) {
@@ -302,7 +306,14 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
       else wheel.arm(this, cluster.options.pool.queueTimeoutMs);
       return null;
     }
-    const pooled = endpoint.pool.take() as UpstreamConnection | null;
+    const { pool } = endpoint;
+    // Another protocol can only follow on a connection of HTTP/1.1.
+    const session = this.#exchange!.upgrading ? null : (pool.share() as UpstreamSession | null);
+    if (session !== null) {
+      this.#enter(endpoint);
+      return session.open();
+    }
+    const pooled = pool.take() as UpstreamConnection | null;
     if (pooled === null) {
       this.#dial(endpoint);
       return null;
@@ -312,9 +323,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   }
 
   #dial(endpoint: Endpoint): void {
-    this.#dials++;
     this.#enter(endpoint);
-    this.#upstream = new UpstreamConnection(this.#cluster, endpoint, this);
+    this.#upstream = new UpstreamConnection(this.#cluster, endpoint, this, this.#exchange!.upgrading);
   }
 
   #enter(endpoint: Endpoint): void {
@@ -331,25 +341,21 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   }
 
   /** Begins the exchange on a connection that stands. */
-  #start(upstream: UpstreamConnection): void {
+  #start(upstream: Upstream): void {
     const exchange = this.#exchange!;
     this.#upstream = upstream;
     this.#connected = true;
-    upstream.begin(this, exchange.method === Method.HEAD, exchange.upgrading);
-    if (this.#paused) upstream.connection.pause();
+    upstream.begin(this, exchange.method === Method.HEAD, exchange.upgrading, this.#chunked);
+    if (this.#paused) upstream.pause();
   }
 
   /** Sends what had to wait, and goes on keeping it if it may be needed once more. */
-  #sendKept(upstream: UpstreamConnection, keeping: boolean): void {
+  #sendKept(upstream: Upstream, keeping: boolean): void {
     this.#start(upstream);
-    this.#kept.send(upstream.connection, upstream.endpoint.authority);
+    this.#kept.send(upstream);
     if (!keeping) this.#forget();
     this.#progress(upstream);
-    if (!upstream.connection.blocked) this.#resumeRequest();
-  }
-
-  #edits(): FieldEdits | null {
-    return this.#exchange!.route.rewrite?.request ?? null;
+    if (!upstream.blocked) this.#resumeRequest();
   }
 
   #forget(): void {
@@ -358,11 +364,11 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   }
 
   /** Sets the deadline for what is awaited from the endpoint now. */
-  #progress(upstream: UpstreamConnection): void {
+  #progress(upstream: Upstream): void {
     const { responseMs, idleMs } = this.#cluster.options.timeouts;
     upstream.requestComplete = this.#requestOver;
-    if (this.#replyBegun || upstream.connection.blocked) upstream.connection.expireIn(idleMs);
-    else upstream.connection.expireIn(this.#requestOver || this.#awaitsContinue ? responseMs : 0);
+    if (this.#replyBegun || upstream.blocked) upstream.expireIn(idleMs);
+    else upstream.expireIn(this.#requestOver || this.#awaitsContinue ? responseMs : 0);
   }
 
   #resumeRequest(): void {

@@ -14,12 +14,15 @@ export interface ReplyFraming {
   readonly chunked: boolean;
   /** Content-Length is kept. */
   readonly sized: boolean;
+  /** Content-Length: 0 is added: other versions can say by other means that nothing follows. */
+  readonly empty: boolean;
   /** '' or a Connection line. */
   readonly connection: 'none' | 'close' | 'keep-alive' | 'upgrade';
 }
 
 const LINE_START = literal('HTTP/1.1');
 const CHUNKED = literal('Transfer-Encoding: chunked\r\n');
+const EMPTY = literal('Content-Length: 0\r\n');
 const CONNECTION = {
   none: literal('\0'),
   close: literal('Connection: close\r\n'),
@@ -84,6 +87,7 @@ export function putReplyHead(head: ResponseHead, framing: ReplyFraming, edits: F
   // RFC 9110 6.6.1: who forwards a reply without Date adds it.
   if (!dated) at = putText(`Date: ${httpDate(Date.now())}\r\n`, at);
   if (framing.chunked) at = putLiteral(CHUNKED, at);
+  else if (framing.empty) at = putLiteral(EMPTY, at);
   if (framing.connection !== 'none') at = putLiteral(CONNECTION[framing.connection], at);
   if (edits !== null && !interim) at = putRange(edits.lines, 0, edits.lines.length, at);
   return putCrlf(at);

@@ -82,7 +82,7 @@ class Passing implements Receiver {
       upstream.send(header, 0, header.length);
     }
     if (cluster.tls === null) return this.#relay();
-    cluster.tls.begin(upstream, endpoint.name, endpoint.host, {
+    cluster.tls.begin(upstream, endpoint.name, endpoint.host, false, {
       secured: () => this.#relay(),
       insecure: (cause) => this.#failed(proxyError('tls_failed', cause)),
     });

@@ -23,6 +23,7 @@ export interface Originating {
   insecure(cause: string): void;
 }
 
+const HTTP1 = protocolList(['http/1.1']);
 /** Sessions kept, over all endpoints and names. */
 const MOST_SESSIONS = 1024;
 /** How often our own certificate and the authorities are looked at for changes. */
@@ -55,11 +56,12 @@ export class Originator {
   /**
    * Makes the handshake on `connection`, which stands and has sent nothing that waits. `host`: the endpoint's own, asked
    * for and verified unless the configuration has another. `endpoint` tells endpoints apart.
+   * `plain`: nothing but HTTP/1.1 is offered.
    */
-  begin(connection: Connection, endpoint: string, host: string, originating: Originating): void {
+  begin(connection: Connection, endpoint: string, host: string, plain: boolean, originating: Originating): void {
     this.#look();
     const name = this.options.serverName || host;
-    const key = `${endpoint} ${name}`;
+    const key = `${endpoint} ${name}${plain ? ' plain' : ''}`;
     let verified = false;
     let early: Buffer | null = null;
     const handshake = new Handshake(connection, originating, this.options.handshakeTimeoutMs, (link) => {
@@ -75,7 +77,7 @@ export class Originator {
       {
         context: this.#context,
         server: false,
-        alpn: this.#alpn,
+        alpn: plain && this.#alpn !== null ? HTTP1 : this.#alpn,
         // RFC 6066 3: literal addresses are no server names.
         serverName: isIP(name) === 0 ? name : '',
         session: this.#sessions.get(key) ?? null,

@@ -18,6 +18,8 @@ export interface ClusterOptions {
   readonly endpoints: readonly EndpointOptions[];
   /** The Host field that the upstream sees: the client's (`preserve`), the endpoint's address (`endpoint`), or this very text. */
   readonly host: 'preserve' | 'endpoint' | (string & {});
+  /** `auto`: what ALPN agrees on, HTTP/1.1 without TLS. `h2`: HTTP/2 without asking, or nothing else by ALPN. */
+  readonly protocol: 'auto' | 'h2';
   /** PROXY protocol header written at the start of every upstream connection. */
   readonly proxyProtocol: 'off' | 'v1' | 'v2';
   readonly pool: PoolOptions;

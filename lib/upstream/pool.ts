@@ -7,10 +7,18 @@ export interface Poolable {
   retire(): void;
 }
 
+/** A connection that serves several exchanges at a time. */
+export interface Shareable extends Poolable {
+  /** Whether it takes one more. */
+  readonly roomy: boolean;
+}
+
 export class Pool {
   /** Open connections, idle ones and those being dialed included. */
   open = 0;
   readonly #idle: Poolable[] = [];
+  /** Those that serve several at a time, the oldest first so that the others can grow old. */
+  readonly #shared: Shareable[] = [];
   readonly #idleMax: number;
   readonly #openMax: number;
   #closing = false;
@@ -23,7 +31,7 @@ export class Pool {
 
   /** Whether an exchange could begin now: something idle, or room for one more connection. */
   get available(): boolean {
-    return this.#idle.length > 0 || this.roomy;
+    return this.#idle.length > 0 || this.roomy || this.share() !== null;
   }
 
   /** Whether one more connection may be opened. */
@@ -33,6 +41,18 @@ export class Pool {
 
   get idle(): number {
     return this.#idle.length;
+  }
+
+  /** A connection that takes one more exchange beside those that it serves, or null. */
+  share(): Shareable | null {
+    for (const connection of this.#shared) if (connection.roomy) return connection;
+    return null;
+  }
+
+  /** From now on this one serves several at a time. */
+  admit(connection: Shareable): void {
+    if (this.#closing) connection.retire();
+    else this.#shared.push(connection);
   }
 
   /** Takes the idle connection that was used last, or null. */
@@ -57,11 +77,19 @@ export class Pool {
     // Those that die idle are mostly the oldest, at the front.
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
+    if (this.#shared.length > 0) this.dismiss(connection as Shareable);
+  }
+
+  /** It serves nobody new, though it is still open. */
+  dismiss(connection: Shareable): void {
+    const at = this.#shared.indexOf(connection);
+    if (at >= 0) this.#shared.splice(at, 1);
   }
 
   /** Retires what is idle; with `forGood` also whatever is given back later. */
   empty(forGood: boolean): void {
     this.#closing ||= forGood;
     for (const connection of this.#idle.splice(0)) connection.retire();
+    if (forGood) for (const connection of this.#shared.splice(0)) connection.retire();
   }
 }

@@ -29,7 +29,7 @@ export const headRewrite: Subject = {
 
 const PER_RUN = 64;
 const ADDRESS = '203.0.113.7';
-const FRAMING: ReplyFraming = { chunked: false, sized: true, connection: 'none' };
+const FRAMING: ReplyFraming = { chunked: false, sized: true, empty: false, connection: 'none' };
 
 /** Lower-case names of what concerns one hop alone (RFC 9110 7.6.1), and what is written anew. */
 const DROPPED: ReadonlySet<string> = new Set([

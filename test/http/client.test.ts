@@ -8,7 +8,8 @@ import { Kept } from '../../lib/http/kept.ts';
 import { composeReply, errorReply } from '../../lib/http/local-reply.ts';
 import type { ForwardedMode, ForwardedOptions } from '../../lib/http/options.ts';
 import { RequestId } from '../../lib/http/request-id.ts';
-import type { Connection } from '../../lib/io/connection.ts';
+import { trailerLines } from '../../lib/http/trailers.ts';
+import type { Upstream } from '../../lib/http/upstream.ts';
 import { FieldId } from '../../lib/wire/field-id.ts';
 import { Fields } from '../../lib/wire/fields.ts';
 import { carve, memory } from '../../lib/wire/http1/llhttp.ts';
@@ -86,15 +87,19 @@ test('ids do not repeat', () => {
 });
 
 /** What `kept` sends, as one text. */
-function sent(kept: Kept, host = 'h'): string {
+function sent(kept: Kept, authority = 'h'): string {
   let text = '';
-  const connection = {
-    send(bytes: Uint8Array, start: number, end: number): boolean {
-      text += Buffer.from(bytes.subarray(start, end)).toString('latin1');
-      return true;
-    },
+  const add = (bytes: Uint8Array, start: number, end: number): boolean => {
+    text += Buffer.from(bytes.subarray(start, end)).toString('latin1');
+    return true;
   };
-  kept.send(connection as unknown as Connection, host);
+  const upstream = {
+    endpoint: { authority },
+    sendHead: add,
+    send: add,
+    sendEnd: (trailers: Buffer) => add(Buffer.from(`|${trailers}`), 0, trailers.length + 1),
+  };
+  kept.send(upstream as unknown as Upstream);
   return text;
 }
 
@@ -102,19 +107,18 @@ const bytes = (text: string) => Buffer.from(text, 'latin1');
 
 test('a kept request is sent as it was, with the Host of the endpoint where it has none', () => {
   const kept = new Kept();
-  kept.head(bytes('__GET / HTTP/1.1\r\nX: 1\r\n\r\n'), 2, 26, -1);
+  kept.head(bytes('__GET / HTTP/1.1\r\nX: 1\r\n\r\n'), 2, 26, -1, true);
   assert.equal(sent(kept), 'GET / HTTP/1.1\r\nX: 1\r\n\r\n');
-  kept.head(bytes('__GET / HTTP/1.1\r\nX: 1\r\n\r\n'), 2, 26, 18);
-  assert.ok(kept.data(bytes('.body.'), 1, 5, false, false));
+  kept.head(bytes('__GET / HTTP/1.1\r\nX: 1\r\n\r\n'), 2, 26, 18, false);
+  assert.ok(kept.data(bytes('.body.'), 1, 5, false));
   assert.equal(sent(kept, 'h:1'), 'GET / HTTP/1.1\r\nHost: h:1\r\nX: 1\r\n\r\nbody');
   assert.equal(sent(kept, 'other'), 'GET / HTTP/1.1\r\nHost: other\r\nX: 1\r\n\r\nbody', 'more than once');
 });
 
-test('kept chunks end with the trailers that may be passed on', () => {
+test('a kept body ends with its trailers, of which only those that may be passed on are kept', () => {
   const kept = new Kept();
-  kept.head(bytes('HEAD'), 0, 4, -1);
-  assert.ok(kept.data(bytes('hello'), 0, 5, true, false));
-  assert.ok(kept.data(bytes(''), 0, 0, true, false), 'an empty piece is no chunk: that would be the last');
+  kept.head(bytes('HEAD'), 0, 4, -1, false);
+  assert.ok(kept.data(bytes('hello'), 0, 5, false));
   const lines = bytes('X-A: 1\r\nHost: b\r\n');
   const trailers = new Fields(lines);
   trailers.add(0, 3);
@@ -122,17 +126,18 @@ test('kept chunks end with the trailers that may be passed on', () => {
   trailers.add(8, 12);
   trailers.setLineEnd(1, 17);
   trailers.setId(1, FieldId.HOST);
-  kept.last(trailers, null);
-  assert.equal(sent(kept), 'HEAD5\r\nhello\r\n0\r\nX-A: 1\r\n\r\n');
+  assert.equal(sent(kept), 'HEADhello', 'not over yet');
+  kept.end(trailerLines(trailers, null));
+  assert.equal(sent(kept), 'HEADhello|X-A: 1\r\n');
 });
 
 test('what need not be kept is not kept beyond its limit, and what must be is', () => {
   const large = Buffer.alloc(20_000, 0x78);
   const kept = new Kept();
-  kept.head(bytes('H'), 0, 1, -1);
-  assert.equal(kept.data(large, 0, large.length, false, false), false);
+  kept.head(bytes('H'), 0, 1, -1, false);
+  assert.equal(kept.data(large, 0, large.length, false), false);
   assert.equal(sent(kept), 'H');
-  assert.ok(kept.data(large, 0, large.length, false, true));
+  assert.ok(kept.data(large, 0, large.length, true));
   assert.equal(sent(kept).length, 20_001);
   kept.clear();
   assert.equal(sent(kept), '');

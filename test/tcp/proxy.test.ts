@@ -28,6 +28,7 @@ async function stage(t: TestContext, ports: readonly number[]): Promise<Stage> {
     balance: 'round-robin',
     endpoints: ports.map((port) => ({ address: loopback(port), weight: 1 })),
     host: 'preserve',
+    protocol: 'auto',
     proxyProtocol: 'off',
     pool: { idle: 0, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1 },
     timeouts: { connectMs: 60_000, responseMs: 0, idleMs: 0 },

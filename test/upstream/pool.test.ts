@@ -103,6 +103,7 @@ function cluster(endpoints: number, max: number, queue: number): Cluster {
       weight: 1,
     })),
     host: 'preserve',
+    protocol: 'auto',
     proxyProtocol: 'off',
     pool: { idle: 8, max, idleTimeoutMs: 0, queue, queueTimeoutMs: 1 },
     timeouts: { connectMs: 1, responseMs: 1, idleMs: 1 },

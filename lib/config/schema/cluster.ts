@@ -52,6 +52,11 @@ export const cluster = section(
       .describe(
         "The Host field sent upstream: the client's (`preserve`), the address of the endpoint (`endpoint`), or the given name.",
       ),
+    protocol: choice(['auto', 'h2'])
+      .prefault('auto')
+      .describe(
+        'The version of HTTP: `auto` is what TLS agrees on (see `tls.alpn`) and else HTTP/1.1; `h2` is HTTP/2 by prior knowledge, as gRPC servers without TLS want it.',
+      ),
     proxyProtocol: choice(['off', 'v1', 'v2'])
       .prefault('off')
       .describe('PROXY protocol header that tells the endpoint who the client is.'),

@@ -46,7 +46,6 @@ const hsts = section({
 });
 
 const versions = () => choice(VERSIONS);
-const protocol = () => choice(['http/1.1'], ['h2']);
 
 /** `tls` of a listener. */
 export const listenerTls = section({
@@ -99,7 +98,10 @@ export const clusterTls = section({
     .describe('The name that is asked for and verified; by default the host of the endpoint.'),
   cert: text('file').optional().describe('PEM file with our own certificate for endpoints that ask for one.'),
   key: text('file').optional().describe('PEM file with its private key.'),
-  alpn: z.array(protocol()).prefault(['http/1.1']).describe('Protocols offered, in order.'),
+  alpn: z
+    .array(choice(['h2', 'http/1.1']))
+    .prefault(['http/1.1'])
+    .describe('Protocols offered, in order.'),
   pins,
   insecure: z
     .boolean()

@@ -27,6 +27,7 @@ import { errorReply, sendReply } from '../local-reply.ts';
 import { putReplyHead, type ReplyFraming, replyHeadRoom } from '../reply-writer.ts';
 import { KEPT_ID_BYTES, RequestId } from '../request-id.ts';
 import type { Sink, Source } from '../sink.ts';
+import { trailerLines } from '../trailers.ts';
 import { sendChunk, sendLastChunk } from './chunks.ts';
 
 /** How long a client gets to take the last reply and close, and how much more of its request is read meanwhile. */
@@ -54,7 +55,7 @@ const EDGES = [
 ];
 
 // Written anew for each reply head.
-const framing = { chunked: false, sized: false, connection: 'none' as ReplyFraming['connection'] };
+const framing = { chunked: false, sized: false, empty: false, connection: 'none' as ReplyFraming['connection'] };
 
 /** RFC 9110 7.6.2: with Max-Forwards at 0 we are the final recipient, and have nothing to show. */
 const LAST_HOP: RouteTarget = { action: failing(proxyError('last_hop')), rewrite: null };
@@ -351,6 +352,13 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     }
     framing.sized = reply.contentLength >= 0 && status >= 200 && status !== 204;
     framing.chunked = !last && reply.contentLength < 0 && this.minor === 1 && status >= 200;
+    framing.empty =
+      last &&
+      reply.contentLength < 0 &&
+      status >= 200 &&
+      status !== 204 &&
+      status !== 304 &&
+      this.method !== Method.HEAD;
     framing.connection = status === 101 ? 'upgrade' : 'none';
     if (status >= 200) {
       this.#replyBegun = true;
@@ -388,7 +396,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   }
 
   end(trailers: Fields | null): void {
-    if (this.#chunked) sendLastChunk(this.connection, trailers, this.route.rewrite?.response ?? null);
+    if (this.#chunked) sendLastChunk(this.connection, trailerLines(trailers, this.route.rewrite?.response ?? null));
     this.#over();
   }
 

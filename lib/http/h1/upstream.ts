@@ -7,9 +7,8 @@ import { dial } from '../../io/dial.ts';
 import type { Cluster } from '../../upstream/cluster.ts';
 import type { Endpoint } from '../../upstream/endpoint.ts';
 import type { Poolable } from '../../upstream/pool.ts';
-import type { Fields } from '../../wire/fields.ts';
 import { ResponseHead } from '../../wire/http1/head.ts';
-import { RESPONSE } from '../../wire/http1/llhttp.ts';
+import { memory, RESPONSE } from '../../wire/http1/llhttp.ts';
 import {
   HEAD_BYTES_MAX,
   leaseParser,
@@ -19,23 +18,9 @@ import {
   releaseParser,
   Verdict,
 } from '../../wire/http1/parser.ts';
-
-/** Who uses a connection for an exchange. After `replied` or `failed` the connection is not its any more. */
-export interface UpstreamUser {
-  /** The dialed connection stands. */
-  connected(): void;
-  /** A head, interim ones (1xx) included; `last`: no body follows, but `replied` does. Borrowed. */
-  replyHead(head: ResponseHead, last: boolean): void;
-  replyData(start: number, end: number): void;
-  replied(trailers: Fields | null): void;
-  /** The reply was 101 to a request for another protocol; `start..end` came behind its head. */
-  switched(start: number, end: number): void;
-  /** The endpoint takes more of the request again. */
-  drained(): void;
-  failed(error: ProxyError): void;
-  /** The deadline of the connection has passed; answers what that means, null to go on. */
-  expired(): ProxyError | null;
-}
+import { UpstreamSession } from '../h2/upstream.ts';
+import type { Upstream, UpstreamUser } from '../upstream.ts';
+import { sendChunk, sendLastChunk } from './chunks.ts';
 
 /** Replies are limited too: an origin may be as hostile as a client. */
 const LIMITS = { headBytes: HEAD_BYTES_MAX, headers: 1000 };
@@ -46,30 +31,35 @@ const INTERIM_HEADS = 64;
 // Heads are borrowed, so one object serves all connections.
 const head = new ResponseHead();
 
-export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
+export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, Poolable {
   readonly connection: Connection;
   readonly endpoint: Endpoint;
-  /** Whether it has served an exchange before: the origin may have closed it meanwhile. */
+  readonly multiplexed = false;
   reused = false;
   /** Whether any byte of the reply has arrived. */
   replying = false;
-  /** Whether all of the request has been handed over; else the connection cannot be reused. */
+  /** Else the connection cannot be reused. */
   requestComplete = false;
   readonly #cluster: Cluster;
   #user: UpstreamUser | null;
   #parser: Parser | null = null;
   #connected = false;
   #bodyless = false;
-  #upgrading = false;
+  #upgrading: boolean;
+  #chunked = false;
   #switching = false;
   #interim = false;
   #interims = 0;
   /** How often something had been handed to the kernel when the exchange began. */
   #pushes = 0;
 
-  /** Begins to connect for `user`, who is told by `connected` or `failed`. */
-  constructor(cluster: Cluster, endpoint: Endpoint, user: UpstreamUser) {
+  /**
+   * Begins to connect for `user`, who is told by `connected` or `failed`. `upgrading`: for a request that only HTTP/1.1 can
+   * carry.
+   */
+  constructor(cluster: Cluster, endpoint: Endpoint, user: UpstreamUser, upgrading: boolean) {
     this.endpoint = endpoint;
+    this.#upgrading = upgrading;
     this.#cluster = cluster;
     this.#user = user;
     endpoint.pool.opened();
@@ -77,9 +67,9 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
     this.connection.expireIn(cluster.options.timeouts.connectMs);
   }
 
-  /** Takes the connection for one exchange. `bodyless`: replies have no body (HEAD). `upgrading`: 101 is expected. */
-  begin(user: UpstreamUser, bodyless: boolean, upgrading: boolean): void {
+  begin(user: UpstreamUser, bodyless: boolean, upgrading: boolean, chunked: boolean): void {
     this.#user = user;
+    this.#chunked = chunked;
     this.#bodyless = bodyless;
     this.#upgrading = upgrading;
     this.replying = false;
@@ -89,12 +79,44 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
     this.#pushes = this.connection.pushes;
   }
 
+  get blocked(): boolean {
+    return this.connection.blocked;
+  }
+
+  sendHead(bytes: Uint8Array, start: number, end: number): void {
+    this.connection.send(bytes, start, end);
+  }
+
+  send(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.#chunked ? sendChunk(this.connection, bytes, start, end) : this.connection.send(bytes, start, end);
+  }
+
+  sendEnd(trailers: Buffer): void {
+    if (this.#chunked) sendLastChunk(this.connection, trailers);
+  }
+
+  pause(): void {
+    this.connection.pause();
+  }
+
+  resume(): void {
+    this.connection.resume();
+  }
+
+  expireIn(ms: number): void {
+    this.connection.expireIn(ms);
+  }
+
+  progressed(): boolean {
+    return this.connection.progressed();
+  }
+
   /** Whether the kernel refused the request as a whole when it was to be sent: then nobody has seen any of it. */
   refusedRequest(error: ProxyError): boolean {
     return error.detail === 'EPIPE' && this.connection.pushes === this.#pushes + 1;
   }
 
-  /** Gives the exchange up; the connection is closed and `user` hears nothing more. */
+  /** Closes the connection: nobody knows where the next reply would begin. */
   abandon(): void {
     this.#user = null;
     this.#dispose();
@@ -110,21 +132,27 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
 
   connected(): void {
     const { tls } = this.#cluster;
-    if (tls === null) return this.#begun();
+    if (tls === null) return this.#begun(this.#cluster.options.protocol === 'h2');
     const { connection, endpoint } = this;
-    tls.begin(connection, endpoint.name, endpoint.host, {
-      secured: () => {
+    tls.begin(connection, endpoint.name, endpoint.host, this.#upgrading, {
+      secured: (protocol) => {
         connection.receiver = this;
-        this.#begun();
+        this.#begun(protocol === 'h2');
       },
       insecure: (cause) => this.#fail(proxyError('tls_failed', cause)),
     });
   }
 
-  #begun(): void {
+  #begun(multiplexed: boolean): void {
+    const user = this.#user;
     this.#connected = true;
     this.connection.expireIn(0);
-    this.#user?.connected();
+    if (!multiplexed) return user?.connected(this);
+    // The connection is the session's from here on, and so is its place in the pool.
+    this.#user = null;
+    this.#counted = false;
+    const session = new UpstreamSession(this.connection, this.#cluster, this.endpoint);
+    if (user !== null) user.connected(session.open());
   }
 
   received(start: number, end: number): void {
@@ -208,7 +236,7 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
   }
 
   onBody(start: number, end: number): void {
-    this.#user?.replyData(start, end);
+    this.#user?.replyData(memory, start, end);
   }
 
   /** The reply is complete. `clean`: nothing came behind it. */
@@ -249,7 +277,7 @@ export class UpstreamConnection implements Receiver, MessageReceiver, Poolable {
     // The connection belongs to the tunnel now, and counts as closed for the pool.
     this.connection.expireIn(0);
     this.#left();
-    user.switched(start, end);
+    user.switched(this.connection, start, end);
   }
 
   #fail(error: ProxyError): void {

@@ -21,10 +21,10 @@ import { errorReply, sendReply } from '../local-reply.ts';
 import { putReplyHead, replyHeadRoom } from '../reply-writer.ts';
 import { KEPT_ID_BYTES, RequestId } from '../request-id.ts';
 import type { Sink, Source } from '../sink.ts';
+import { trailerLines } from '../trailers.ts';
 import { asksForGrpc, grpcReply } from './grpc.ts';
 import { block, encoded, Session, type SessionOwner, STREAM_WINDOW_BYTES, STREAMS } from './session.ts';
 import { Stream } from './stream.ts';
-import { trailerLines } from './trailers.ts';
 import { layOutWebSocket, StreamTunnel, WEBSOCKET_SKIPPED } from './websocket.ts';
 
 /** How long a client that is told to go may still open streams: what it sent before it heard of it is on its way. */
@@ -36,7 +36,7 @@ const REPLY_HEAD_BYTES = 64 * 1024;
 const scratch = carve(REPLY_HEAD_BYTES);
 
 // Written anew for each reply head.
-const framing = { chunked: false, sized: false, connection: 'none' as const };
+const framing = { chunked: false, sized: false, empty: false, connection: 'none' as const };
 
 const LAST_HOP: RouteTarget = { action: failing(proxyError('last_hop')), rewrite: null };
 const NO_ROUTE: RouteTarget = { action: failing(proxyError('no_route')), rewrite: null };
@@ -302,7 +302,7 @@ export class DownstreamStream extends Stream implements Exchange, ReplySink, Sou
     if (!this.gone) this.source?.resume();
   }
 
-  protected override progressed(): void {
+  protected override advanced(): void {
     this.#expect();
   }
 
@@ -388,8 +388,7 @@ export class DownstreamStream extends Stream implements Exchange, ReplySink, Sou
   }
 
   end(trailers: Fields | null): void {
-    if (!this.gone)
-      this.sendEnd(trailers === null ? NOTHING : trailerLines(trailers, this.route.rewrite?.response ?? null));
+    if (!this.gone) this.sendEnd(trailerLines(trailers, this.route.rewrite?.response ?? null));
     this.#over();
   }
 
@@ -470,5 +469,3 @@ export class DownstreamStream extends Stream implements Exchange, ReplySink, Sou
     sink?.abort(error);
   }
 }
-
-const NOTHING = Buffer.alloc(0);

@@ -98,7 +98,7 @@ export abstract class Stream extends Timed {
     if (!this.waiting || this.gone) return;
     const before = this.#queueStart;
     this.#queueStart = this.#put(this.#queue, before, this.#queue.length, this.#queueLast);
-    if (this.#queueStart > before) this.progressed();
+    if (this.#queueStart > before) this.advanced();
     if (this.#queueStart < this.#queue.length || (this.#queueLast && !this.localEnded)) return;
     this.#queue = NONE;
     this.#queueStart = 0;
@@ -110,7 +110,7 @@ export abstract class Stream extends Timed {
   }
 
   /** Something that waited has been sent. */
-  protected progressed(): void {}
+  protected advanced(): void {}
 
   /** Writes as much as windows and kernel allow; answers the offset after it. */
   #put(bytes: Uint8Array, start: number, end: number, last: boolean): number {

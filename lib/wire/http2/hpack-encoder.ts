@@ -2,7 +2,6 @@
 // static table are numbers, everything else is written as it is: a table of our own and Huffman coding would save some
 // bytes and cost more time than all the rest of a reply's head. So it needs no state, and no decoder's limits matter.
 
-import { METHODS } from '../http1/method.ts';
 import { STATIC_FIELDS } from './static-table.ts';
 
 /** Literals are written as never to be indexed where somebody could guess at secrets through a table (7.1.3). */
@@ -67,15 +66,16 @@ export function putStatus(status: number, into: Uint8Array, at: number): number 
   return at + 5;
 }
 
-/** Writes `:method`, by its number. */
-export function putMethod(method: number, into: Uint8Array, at: number): number {
-  const name = METHODS[method]!;
-  if (name === 'GET' || name === 'POST') {
-    into[at] = INDEXED | (name === 'GET' ? METHOD_GET : METHOD_POST);
-    return at + 1;
-  }
-  return putPseudo(METHOD_GET, Buffer.from(name, 'latin1'), 0, name.length, into, at);
+/** Writes `:method`. */
+export function putMethodName(bytes: Uint8Array, start: number, end: number, into: Uint8Array, at: number): number {
+  if (isExactly(GET, bytes, start, end)) into[at] = INDEXED | METHOD_GET;
+  else if (isExactly(POST, bytes, start, end)) into[at] = INDEXED | METHOD_POST;
+  else return putPseudo(METHOD_GET, bytes, start, end, into, at);
+  return at + 1;
 }
+
+const GET = Buffer.from('GET');
+const POST = Buffer.from('POST');
 
 export function putScheme(scheme: 'http' | 'https', into: Uint8Array, at: number): number {
   into[at] = INDEXED | (scheme === 'http' ? SCHEME_HTTP : SCHEME_HTTPS);
@@ -91,15 +91,6 @@ export function putPath(bytes: Uint8Array, start: number, end: number, into: Uin
 export function putAuthority(bytes: Uint8Array, start: number, end: number, into: Uint8Array, at: number): number {
   return putPseudo(AUTHORITY, bytes, start, end, into, at);
 }
-
-/** Writes `:protocol` (RFC 8441), a name that no table has. */
-export function putProtocol(protocol: string, into: Uint8Array, at: number): number {
-  into[at] = PLAIN;
-  at = putString(PROTOCOL, 0, PROTOCOL.length, into, at + 1);
-  return putString(Buffer.from(protocol, 'latin1'), 0, protocol.length, into, at);
-}
-
-const PROTOCOL = Buffer.from(':protocol');
 
 /**
  * Writes the field lines `start..end`, each `name: value` and CRLF, with names in lower case. `skipped`: lower-case names
@@ -181,6 +172,12 @@ function putLength(length: number, into: Uint8Array, at: number): number {
   for (; rest >= 0x80; rest >>>= 7) into[at++] = 0x80 | (rest & 0x7f);
   into[at] = rest;
   return at + 1;
+}
+
+function isExactly(name: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start !== name.length) return false;
+  for (let i = 0; i < name.length; i++) if (bytes[start + i] !== name[i]) return false;
+  return true;
 }
 
 function isOneOf(names: readonly Uint8Array[], bytes: Uint8Array, start: number, end: number): boolean {
