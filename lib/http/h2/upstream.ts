@@ -241,7 +241,7 @@ class UpstreamStream extends Stream implements Upstream {
     if (this.answered) return this.#onTrailers(last);
     this.#replying = true;
     const status = Number(block.pseudo(Pseudo.STATUS));
-    const fault = Number.isInteger(status) ? head.adopt(block.fields, block.lineStart, status) : null;
+    const fault = Number.isInteger(status) ? head.adopt(block.fields, block.lineStart, block.lineEnd, status) : null;
     if (fault !== null || !Number.isInteger(status)) {
       return this.#breakOff(fault ?? proxyError('bad_response', 'status'), Reason.PROTOCOL_ERROR);
     }

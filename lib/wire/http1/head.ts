@@ -244,12 +244,13 @@ export class ResponseHead extends MessageHead {
   reasonStart = 0;
   reasonEnd = 0;
 
-  /** As `read`, for a head that came by another version and was laid out as one of HTTP/1.1, with an empty reason. */
-  adopt(fields: Fields, lineStart: number, status: number): ProxyError | null {
+  /** As `read`, for a head that came by another version and was laid out as one of HTTP/1.1; `lineEnd`: behind the CRLF of its first line. */
+  adopt(fields: Fields, lineStart: number, lineEnd: number, status: number): ProxyError | null {
     this.clear(fields, 1);
     this.status = status;
     this.lineStart = lineStart;
-    this.reasonStart = this.reasonEnd = lineStart + 13;
+    this.reasonStart = lineStart + 13;
+    this.reasonEnd = lineEnd - 2;
     if (status < 100 || status > 999 || status === 101) return proxyError('bad_response', `status ${status}`);
     return this.#readFields();
   }

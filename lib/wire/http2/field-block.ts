@@ -2,10 +2,11 @@
 // line for each field, in the shared memory. So routes, rewriting and everything behind them know one form only. Checks
 // what RFC 9113 8.2 and 8.3 demand of the fields; what a request means is read where HTTP/1's is.
 
+import { STATUS_CODES } from 'node:http';
 import { FieldId } from '../field-id.ts';
 import { Fields } from '../fields.ts';
 import { carve, memory } from '../http1/llhttp.ts';
-import { literal, putCrlf, putLiteral, putRange } from '../http1/writer.ts';
+import { literal, putCrlf, putLiteral, putRange, putText } from '../http1/writer.ts';
 import { type Entry, Pseudo } from './static-table.ts';
 
 export const BlockKind = { REQUEST: 0, RESPONSE: 1, TRAILERS: 2 } as const;
@@ -32,6 +33,7 @@ export class FieldBlock {
   tooLarge = false;
   /** The first line: `GET /path` or the status line. */
   lineStart = 0;
+  lineEnd = 0;
   targetStart = 0;
   targetEnd = 0;
   /** Number of the Host field, -1 for none. */
@@ -199,10 +201,11 @@ export class FieldBlock {
     }
     this.lineStart = this.at;
     this.#most = this.at + this.#allowed;
-    // An empty reason, and so a line that every reader of HTTP/1 takes.
-    const at = this.#put(Pseudo.STATUS, putLiteral(STATUS, this.at));
-    memory[at] = 0x20;
-    this.at = putCrlf(at + 1);
+    // HTTP/2 has no reasons any more, but clients of HTTP/1 may look for one.
+    let at = this.#put(Pseudo.STATUS, putLiteral(STATUS, this.at));
+    memory[at++] = 0x20;
+    at = putText(STATUS_CODES[this.pseudo(Pseudo.STATUS)] ?? '', at);
+    this.lineEnd = this.at = putCrlf(at);
   }
 
   #put(pseudo: number, at: number): number {
