@@ -95,6 +95,17 @@ export class Fields {
     }
   }
 
+  /** A copy that outlives the bytes. */
+  copy(): Fields {
+    if (this.count === 0) return new Fields(Buffer.alloc(0), 1);
+    const start = this.nameStart(0);
+    const copied = new Fields(Buffer.from(this.bytes.subarray(start, this.lineEnd(this.count - 1))), 1);
+    copied.table = this.table.slice();
+    copied.count = this.count;
+    copied.shift(-start);
+    return copied;
+  }
+
   /** The first field at or after `from` with this lower-case name, or -1. Names compare without case (RFC 9110 5.1). */
   find(lowerCaseName: Uint8Array, from = 0): number {
     for (let field = from; field < this.count; field++) {

@@ -259,9 +259,7 @@ export class DownstreamStream extends Stream implements Exchange, ReplySink, Sou
     if (!last || block.fault !== '' || block.tooLarge || this.#tunnel !== null)
       return this.reset(Reason.PROTOCOL_ERROR);
     this.remoteEnded = true;
-    if (!this.#isWhole()) return this.reset(Reason.PROTOCOL_ERROR);
-    if (this.held) return this.onData(0, 0, true);
-    this.#requestOver(block.fields);
+    this.endWith(block.fields);
   }
 
   onReset(): void {
@@ -289,17 +287,19 @@ export class DownstreamStream extends Stream implements Exchange, ReplySink, Sou
     return taken;
   }
 
-  protected takeEnd(): void {
+  protected takeEnd(trailers: Fields | null): void {
     if (this.#tunnel !== null) return this.#tunnel.takeEnd();
     if (!this.#isWhole()) return this.reset(Reason.PROTOCOL_ERROR);
-    this.#requestOver(null);
+    this.#requestOver(trailers);
   }
 
   protected emptied(): void {
     if (this.#tunnel !== null) return this.#tunnel.drained();
     this.#replyHeld = false;
     this.#expect();
-    if (!this.gone) this.source?.resume();
+    if (this.gone) return;
+    if (this.#replyOver && this.localEnded) this.#stopRequest();
+    else this.source?.resume();
   }
 
   protected override advanced(): void {

@@ -3,6 +3,7 @@
 
 import { wheel } from '../../io/connection.ts';
 import { Timed } from '../../io/wheel.ts';
+import type { Fields } from '../../wire/fields.ts';
 import { memory } from '../../wire/http1/llhttp.ts';
 import { Flag, FRAME_BYTES, FRAME_HEADER_BYTES, FrameType, WINDOW_MAX } from '../../wire/http2/frame.ts';
 import { type Session, STREAM_WINDOW_BYTES } from './session.ts';
@@ -33,6 +34,7 @@ export abstract class Stream extends Timed {
   /** Received while the one who takes it was busy: in order, and whether the stream has ended behind it. */
   #early: Buffer[] | null = null;
   #earlyEnd = false;
+  #earlyTrailers: Fields | null = null;
   /** Who takes what is received has asked to stop. */
   #held = false;
 
@@ -50,8 +52,8 @@ export abstract class Stream extends Timed {
   abstract onReset(reason: number): void;
   /** Takes a piece of the body; false: hold the next one back until `release`. */
   protected abstract take(bytes: Uint8Array, start: number, end: number): boolean;
-  /** The body is complete. */
-  protected abstract takeEnd(): void;
+  /** The body is complete. Trailers are borrowed: valid until return. */
+  protected abstract takeEnd(trailers: Fields | null): void;
   /** All that waited has been sent. */
   protected abstract emptied(): void;
   /** The stream is broken off by us for a fault of the peer's. */
@@ -166,9 +168,16 @@ export abstract class Stream extends Timed {
     if (end > start && !this.take(memory, start, end)) this.hold();
     if (last) {
       if (this.#held) this.#earlyEnd = true;
-      else this.takeEnd();
+      else this.takeEnd(null);
     }
     this.#settle();
+  }
+
+  /** Trailers have come, and with them the end: passed on behind what is held back. */
+  protected endWith(trailers: Fields): void {
+    if (!this.#held) return this.takeEnd(trailers);
+    this.#earlyTrailers = trailers.copy();
+    this.#earlyEnd = true;
   }
 
   /** Whoever takes the body wants no more for now. */
@@ -191,7 +200,9 @@ export abstract class Stream extends Timed {
     }
     if (!this.#held && this.#earlyEnd) {
       this.#earlyEnd = false;
-      this.takeEnd();
+      const trailers = this.#earlyTrailers;
+      this.#earlyTrailers = null;
+      this.takeEnd(trailers);
     }
     this.#settle();
   }

@@ -7,6 +7,7 @@ import { wheel } from '../../io/connection.ts';
 import type { Cluster } from '../../upstream/cluster.ts';
 import type { Endpoint } from '../../upstream/endpoint.ts';
 import type { Shareable } from '../../upstream/pool.ts';
+import type { Fields } from '../../wire/fields.ts';
 import { ResponseHead } from '../../wire/http1/head.ts';
 import { HEAD_BYTES_MAX } from '../../wire/http1/parser.ts';
 import { BlockKind } from '../../wire/http2/field-block.ts';
@@ -264,10 +265,7 @@ class UpstreamStream extends Stream implements Upstream {
 
   #onTrailers(last: boolean): void {
     if (!last) return this.#breakOff(proxyError('bad_response', 'trailers that do not end'), Reason.PROTOCOL_ERROR);
-    // Behind what is held back they can only be forgotten or waited for: the body comes first.
-    if (this.held) return this.onData(0, 0, true);
-    if (this.#left > 0) return this.#breakOff(proxyError('response_cut', 'shorter than announced'), Reason.CANCEL);
-    this.#finish(block.fields);
+    this.endWith(block.fields);
   }
 
   onReset(reason: number): void {
@@ -290,11 +288,11 @@ class UpstreamStream extends Stream implements Upstream {
     return !this.held;
   }
 
-  protected takeEnd(): void {
+  protected takeEnd(trailers: Fields | null): void {
     if (!this.answered)
       return this.#breakOff(proxyError('bad_response', 'a body without a head'), Reason.PROTOCOL_ERROR);
     if (this.#left > 0) return this.#breakOff(proxyError('response_cut', 'shorter than announced'), Reason.CANCEL);
-    this.#finish(null);
+    this.#finish(trailers);
   }
 
   protected emptied(): void {
@@ -326,7 +324,7 @@ class UpstreamStream extends Stream implements Upstream {
   }
 
   /** The reply is complete. */
-  #finish(trailers: typeof block.fields | null): void {
+  #finish(trailers: Fields | null): void {
     const user = this.#user;
     this.#user = null;
     // The endpoint does not want the rest of the request.

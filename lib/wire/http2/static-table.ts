@@ -70,7 +70,7 @@ export function describeEntry(line: Uint8Array, nameBytes: number, valueBytes: n
 
 /** Which pseudo-field a name is; NONE for a regular one, -1 for one that does not exist. */
 export function pseudoOf(bytes: Uint8Array, start: number, end: number): number {
-  if (bytes[start] !== 0x3a) return Pseudo.NONE;
+  if (start === end || bytes[start] !== 0x3a) return Pseudo.NONE;
   for (const [name, pseudo] of PSEUDO_NAMES) {
     if (end - start === name.length && same(bytes, start, name)) return pseudo;
   }
