@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { describeCores, describeMachine, divideCores, findProgram, physicalCores, pinSelf } from './host/machine.ts';
 import { currentRevision, findRevision, layOut, ROOT, treeIn } from './host/revision.ts';
 import { closeOnSignals, type Launcher, Scope } from './host/scope.ts';
+import { chooseGenerator } from './load/run-load.ts';
 import { type Given, type Options, peersFor, readOptions } from './options.ts';
 import { millrace, millraceAt } from './peers/millrace/peer.ts';
 import { locate, type Peer } from './peers/peer.ts';
@@ -140,6 +141,10 @@ async function runOne(
   peers: readonly Peer[],
 ): Promise<{ scenario: ScenarioReport; failed: boolean }> {
   if (scenario.unbuilt !== null) return { scenario: omit(scenario, scenario.unbuilt), failed: false };
+  if (bench.generator === null) {
+    const chosen = chooseGenerator(scenario.load, bench.ratePerSecond, bench.installed, null);
+    if (typeof chosen !== 'string') return { scenario: omit(scenario, chosen.missing), failed: false };
+  }
   if (peers.length === 0) return { scenario: omit(scenario, 'none of these peers can do it'), failed: false };
   try {
     const result = await runScenario(bench, scenario, peers);

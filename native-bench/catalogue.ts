@@ -22,6 +22,7 @@ import { httpPost1m } from './scenarios/http-post-1m.ts';
 import { httpRoutes1000 } from './scenarios/http-routes-1000.ts';
 import { httpSmall } from './scenarios/http-small.ts';
 import { idleConnections } from './scenarios/idle-connections.ts';
+import { idleConnectionsTls } from './scenarios/idle-connections-tls.ts';
 import { overload } from './scenarios/overload.ts';
 import { slowClients } from './scenarios/slow-clients.ts';
 import { tcpBulk } from './scenarios/tcp-bulk.ts';
@@ -40,7 +41,7 @@ export const SCENARIOS: readonly Scenario[] = [
   websocketEcho,
   ...[tlsSmall, tlsHandshakes, tlsResumption, tlsBulk],
   h2Small,
-  ...[idleConnections, slowClients, overload],
+  ...[idleConnections, idleConnectionsTls, slowClients, overload],
 ];
 
 export const PEERS: readonly Peer[] = [

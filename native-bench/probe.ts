@@ -2,18 +2,25 @@
 // adds fewer headers than the others does less work than they do. With Node's own clients, which know nothing of ours.
 
 import { request } from 'node:http';
+import { connect as connectH2 } from 'node:http2';
+import { request as requestSecurely } from 'node:https';
+import { connect as connectSecurely } from 'node:tls';
 import type { RequestShape } from './load/load.ts';
 import { ECHO_PATH, INSPECT_PATH, INSPECTED, letters, SINK_PATH, SINK_REPLY } from './origin/content.ts';
+import { ALPN, CIPHERSUITES, isSecure, type SecureSetup, type Setup } from './peers/peer.ts';
 import type { Scenario } from './scenario.ts';
 
 /** Headers that every layer 7 peer is to add to the request. */
 export const FORWARDING_HEADERS: readonly string[] = INSPECTED;
 
 /** Sends each of the scenario's requests once to `port`; throws when a reply is not the one that the origin gives. */
-export async function probeReply(port: number, { load }: Pick<Scenario, 'load'>): Promise<void> {
+export async function probeReply(
+  port: number,
+  { load, setup = 'http' }: Pick<Scenario, 'load'> & Partial<Pick<Scenario, 'setup'>>,
+): Promise<void> {
   if (load.kind === 'websocket') return probeEcho(port, load.messageBytes);
   for (const shape of load.requests) {
-    const { status, body } = await exchange(port, shape);
+    const { status, body } = await exchange(port, shape, setup);
     if (status !== 200) throw new Error(`answers ${shape.path} with status ${status}`);
     if (body.length !== shape.replyBytes) {
       throw new Error(`answers ${shape.path} with ${body.length} bytes instead of ${shape.replyBytes}`);
@@ -25,9 +32,13 @@ export async function probeReply(port: number, { load }: Pick<Scenario, 'load'>)
 }
 
 /** Names of forwarding headers that do not reach the origin through `port`. `path`: where the origin tells of them. */
-export async function probeHeaders(port: number, path: string = INSPECT_PATH): Promise<string[]> {
+export async function probeHeaders(
+  port: number,
+  path: string = INSPECT_PATH,
+  setup: Setup = 'http',
+): Promise<string[]> {
   const shape = { method: 'GET', path, fields: [], bodyBytes: 0, chunkBytes: 0 } as const;
-  const { status, body } = await exchange(port, shape);
+  const { status, body } = await exchange(port, shape, setup);
   if (status !== 200) throw new Error(`answers ${path} with status ${status}`);
   return missingHeaders(body.toString('latin1'));
 }
@@ -38,15 +49,73 @@ export function missingHeaders(seen: string): string[] {
   return FORWARDING_HEADERS.filter((name) => !lines.some((line) => line.startsWith(`${name}=`) && line !== `${name}=`));
 }
 
+/**
+ * Looks at how a peer encrypts: throws when it is not as all are set, and when a session cannot be resumed. Twice, since
+ * the second handshake needs the ticket of the first.
+ */
+export async function probeHandshakes(port: number, setup: SecureSetup): Promise<void> {
+  const first = await handshake(port, setup, null);
+  for (const [name, value, wanted] of [
+    ['version', first.version, 'TLSv1.3'],
+    ['cipher', first.cipher, CIPHERSUITES.split(':')[0]],
+    ['protocol', first.alpn, ALPN[setup]],
+    ['key', first.key, 'prime256v1'],
+  ] as const) {
+    if (value !== wanted) throw new Error(`answers a handshake with the ${name} ${value} instead of ${wanted}`);
+  }
+  if (first.resumed) throw new Error('resumes a session that there is not');
+  if (first.session === null) throw new Error('gives no ticket for its sessions');
+  if (!(await handshake(port, setup, first.session)).resumed)
+    throw new Error('does not resume a session by its ticket');
+}
+
 const PROBE_MS = 5_000;
 
-function exchange(port: number, shape: Omit<RequestShape, 'replyBytes'>): Promise<{ status: number; body: Buffer }> {
+/** What became of one handshake. */
+interface Shaken {
+  readonly version: string | null;
+  readonly cipher: string;
+  readonly alpn: string | false | null;
+  /** The curve of the certificate's key. */
+  readonly key: string | undefined;
+  readonly resumed: boolean;
+  readonly session: Buffer | null;
+}
+
+function handshake(port: number, setup: SecureSetup, session: Buffer | null): Promise<Shaken> {
+  return new Promise((resolve, reject) => {
+    const ALPNProtocols = [ALPN[setup]];
+    const offered = session === null ? {} : { session };
+    const socket = connectSecurely({ host: '127.0.0.1', port, rejectUnauthorized: false, ALPNProtocols, ...offered });
+    const settle = (ticket: Buffer | null): void => {
+      const { asn1Curve: key } = socket.getPeerCertificate() as { asn1Curve?: string };
+      const [version, cipher] = [socket.getProtocol(), socket.getCipher().name];
+      resolve({ version, cipher, alpn: socket.alpnProtocol, key, resumed: socket.isSessionReused(), session: ticket });
+      socket.destroy();
+    };
+    // A ticket comes behind the handshake (RFC 8446 4.6.1).
+    socket.once('session', settle);
+    socket.setTimeout(PROBE_MS, () => settle(null));
+    socket.on('error', (error) => reject(new Error(`makes no handshake: ${error.message}`)));
+    socket.once('close', () => reject(new Error('makes no handshake: it closes the connection')));
+  });
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: Buffer;
+}
+
+function exchange(port: number, shape: Omit<RequestShape, 'replyBytes'>, setup: Setup): Promise<Answer> {
+  if (setup === 'h2') return exchangeH2(port, shape);
+  const ask = isSecure(setup) ? requestSecurely : request;
   const { method, path, fields, bodyBytes, chunkBytes } = shape;
   const framing = chunkBytes > 0 ? { 'transfer-encoding': 'chunked' } : { 'content-length': bodyBytes };
   const headers = { ...Object.fromEntries(fields), ...(method === 'POST' && framing) };
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(PROBE_MS);
-    const sent = request({ host: '127.0.0.1', port, path, method, headers, agent: false, signal }, (reply) => {
+    const target = { host: '127.0.0.1', port, path, method, headers, agent: false, signal, rejectUnauthorized: false };
+    const sent = ask(target, (reply) => {
       const chunks: Buffer[] = [];
       reply.on('data', (chunk: Buffer) => chunks.push(chunk));
       reply.on('error', reject);
@@ -56,6 +125,31 @@ function exchange(port: number, shape: Omit<RequestShape, 'replyBytes'>): Promis
     const body = Buffer.alloc(bodyBytes, 'm');
     for (let at = 0; chunkBytes > 0 && at < bodyBytes; at += chunkBytes) sent.write(body.subarray(at, at + chunkBytes));
     sent.end(chunkBytes > 0 ? undefined : body);
+  });
+}
+
+/** A GET; scenarios over HTTP/2 have nothing else. */
+function exchangeH2(port: number, { path }: Pick<RequestShape, 'path'>): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const session = connectH2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+    const fail = (error: Error): void => {
+      session.destroy();
+      reject(new Error(`gives no answer to ${path}: ${error.message}`));
+    };
+    session.on('error', fail);
+    const stream = session.request({ ':path': path });
+    const chunks: Buffer[] = [];
+    let status = 0;
+    stream.setTimeout(PROBE_MS, () => fail(new Error('it takes too long')));
+    stream.on('response', (headers) => {
+      status = headers[':status'] ?? 0;
+    });
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.on('error', fail);
+    stream.on('end', () => {
+      session.close();
+      resolve({ status, body: Buffer.concat(chunks) });
+    });
   });
 }
 

@@ -7,9 +7,9 @@ import { type Launcher, Scope } from './host/scope.ts';
 import type { GeneratorName, LoadRun } from './load/load.ts';
 import { chooseGenerator, runLoad } from './load/run-load.ts';
 import { INSPECT_PATH } from './origin/content.ts';
-import { startOrigin } from './origin/origin.ts';
-import { lastWords, locate, type Peer, type RunningPeer, startPeer } from './peers/peer.ts';
-import { probeHeaders, probeReply } from './probe.ts';
+import { startOrigin, startSecureOrigin } from './origin/origin.ts';
+import { isSecure, lastWords, locate, type Peer, type RunningPeer, startPeer } from './peers/peer.ts';
+import { probeHandshakes, probeHeaders, probeReply } from './probe.ts';
 import { measureRound } from './procedure/procedure.ts';
 import type { Round } from './round.ts';
 import type { ProcedureName, Scenario } from './scenario.ts';
@@ -131,7 +131,13 @@ async function measureOrigin(walk: Walk): Promise<number | null> {
   if (scenario.procedure !== 'load' || run.ratePerSecond !== null) return null;
   const seconds = Math.min(run.seconds, ORIGIN_SECONDS);
   bench.progress.step(scenario.name, 'no proxy', 0, bench.plan.rounds);
-  const result = await runLoad(scope, scenario.load, { ...run, seconds, port: originPort });
+  const { setup } = scenario;
+  // Encrypting is the proxy's work. Where there is none, a server does it in its place, on its cores: if the load
+  // generator is the limit there, it is so with a proxy.
+  const secure = isSecure(setup) ? await startSecureOrigin(scope, walk.cores.proxy, setup) : null;
+  if (isSecure(setup) && secure === null) return null;
+  const result = await runLoad(scope, scenario.load, { ...run, seconds, port: secure?.port ?? originPort });
+  if (secure !== null) await scope.stop(secure.child);
   const perSecond = result.requests / result.seconds;
   bench.progress.line(`${scenario.name}: origin without a proxy ${Math.round(perSecond)} requests/s`);
   return perSecond > 0 ? perSecond : null;
@@ -150,10 +156,12 @@ async function startPeers(walk: Walk, peers: readonly Peer[]): Promise<RunningPe
     try {
       const running = await start(walk, peer);
       try {
+        const { setup } = scenario;
+        if (isSecure(setup)) await probeHandshakes(running.port, setup);
         await probeReply(running.port, scenario);
-        if (scenario.setup === 'http' || scenario.setup === 'http-routes') {
-          const path = scenario.setup === 'http' ? INSPECT_PATH : `/service-0${INSPECT_PATH}`;
-          const missing = await probeHeaders(running.port, path);
+        if (setup === 'http' || setup === 'http-routes' || isSecure(setup)) {
+          const path = setup === 'http-routes' ? `/service-0${INSPECT_PATH}` : INSPECT_PATH;
+          const missing = await probeHeaders(running.port, path, setup);
           if (missing.length > 0) walk.unequal.set(peer.name, missing);
         }
         if (scenario.procedure !== 'idle') await warmUp(walk, running.port);

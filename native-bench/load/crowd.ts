@@ -16,6 +16,8 @@ export interface CrowdPlace {
   readonly port: number;
   readonly kind: CrowdKind;
   readonly connections: number;
+  /** Behind TLS, which idle ones alone can be; left out for plain ones. */
+  readonly secure?: boolean;
 }
 
 /** What the process is told on its command line. */

@@ -1,4 +1,4 @@
-// Drives h2load against HTTP/1.1: text for the counts, its log of single requests for the latencies. It renders requests
+// Drives h2load, over HTTP/2 and HTTP/1.1: text for the counts, its log of single requests for the latencies. It renders requests
 // its own way (a user-agent of its own, names in lower case), so figures taken with it stand beside its own only.
 
 import { createReadStream, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,8 @@ import type { HttpLoad, Load, LoadResult, LoadRun } from './load.ts';
 import { FILLING } from './request.ts';
 
 /** What of an HTTP load in a closed loop h2load cannot do, as in "h2load cannot ..."; null when it can do it. */
-export function h2loadObjection({ closing, requests }: HttpLoad): string | null {
+export function h2loadObjection({ closing, requests, tls }: HttpLoad): string | null {
+  if (tls === 'resumed') return 'resume sessions';
   if (closing) return 'open a connection for each request';
   if (requests.length !== 1) return 'send requests of several kinds in turn';
   const { method, bodyBytes, chunkBytes } = requests[0]!;
@@ -23,12 +24,14 @@ export function h2loadObjection({ closing, requests }: HttpLoad): string | null 
 /** Runs h2load to its end. Throws with what it said when it gave no result. */
 export async function runH2load(scope: Scope, program: string, load: Load, run: LoadRun): Promise<LoadResult> {
   if (load.kind !== 'http') throw new Error('h2load cannot speak WebSocket');
-  const { connections, requests } = load;
+  const { connections, requests, tls, streams } = load;
   const { path, fields, bodyBytes } = requests[0]!;
   const folder = scope.folder();
   const log = join(folder, 'log');
   const threads = Math.min(Math.max(run.cores.length, 1), connections);
-  const args = ['--h1', '-m', '1', '-t', String(threads), '-c', String(connections), '-D', String(run.seconds)];
+  // With TLS it is ALPN that says so; without, HTTP/2 is known to be spoken beforehand (RFC 9113 3.3).
+  const version = streams === undefined ? ['--h1', '-m', '1'] : ['-m', String(streams)];
+  const args = [...version, '-t', String(threads), '-c', String(connections), '-D', String(run.seconds)];
   args.push('--connection-inactivity-timeout', String(TIMEOUT_SECONDS), '--log-file', log);
   for (const [name, value] of fields) args.push('-H', `${name}: ${value}`);
   if (bodyBytes > 0) {
@@ -36,7 +39,7 @@ export async function runH2load(scope: Scope, program: string, load: Load, run: 
     writeFileSync(body, Buffer.alloc(bodyBytes, FILLING));
     args.push('-d', body);
   }
-  args.push(`http://127.0.0.1:${run.port}${path}`);
+  args.push(`${tls === undefined ? 'http' : 'https'}://127.0.0.1:${run.port}${path}`);
   const child = scope.start('h2load', { command: program, args, cores: run.cores });
   await child.exited;
   await scope.stop(child);

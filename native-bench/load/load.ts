@@ -21,7 +21,17 @@ export interface HttpLoad {
   readonly requests: readonly RequestShape[];
   /** A new connection for each request, which says `Connection: close`. */
   readonly closing: boolean;
+  /** TLS beneath, with handshakes of this kind alone; left out for none. */
+  readonly tls?: HandshakeKind;
+  /** HTTP/2 in place of HTTP/1.1, with so many requests at once on each connection; left out for HTTP/1.1. */
+  readonly streams?: number;
 }
+
+/** A handshake that exchanges keys and shows a certificate, or one that resumes a session by its ticket. */
+export type HandshakeKind = 'full' | 'resumed';
+
+/** How many there were of each. */
+export type HandshakeCounts = Readonly<Record<HandshakeKind, number>>;
 
 /** Messages that are echoed, one after the other on each connection. */
 export interface WebSocketLoad {

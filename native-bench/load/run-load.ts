@@ -4,7 +4,7 @@ import { findProgram } from '../host/machine.ts';
 import type { Scope } from '../host/scope.ts';
 import { h2loadObjection, runH2load } from './h2load.ts';
 import type { GeneratorName, Load, LoadResult, LoadRun } from './load.ts';
-import { runOwn } from './own.ts';
+import { ownObjection, runOwn } from './own.ts';
 import { runWrk, wrkObjection } from './wrk.ts';
 
 /** Paths of the generators that are not ours; null for those that the machine does not have. */
@@ -26,8 +26,8 @@ export async function runLoad(scope: Scope, load: Load, run: LoadRun): Promise<L
 }
 
 /**
- * The generator to use: the wished one if it can, else wrk where it is installed and can, else our own. `missing` says in
- * one sentence why a wish cannot be met.
+ * The generator to use: the wished one if it can, else wrk where it is installed and can, else our own, else h2load.
+ * `missing` says in one sentence why a wish cannot be met, or that nothing here can put the load on.
  */
 export function chooseGenerator(
   load: Load,
@@ -35,13 +35,18 @@ export function chooseGenerator(
   installed: Installed,
   wished: GeneratorName | null,
 ): GeneratorName | { readonly missing: string } {
-  if (wished === 'own') return 'own';
+  const ours = ownObjection(load);
   if (wished === null) {
     const able = installed.wrk !== null && objection('wrk', load, ratePerSecond) === null;
-    return able ? 'wrk' : 'own';
+    if (able) return 'wrk';
+    return ours === null ? 'own' : chooseGenerator(load, ratePerSecond, installed, 'h2load');
   }
+  if (wished === 'own') return ours === null ? 'own' : { missing: `our own generator cannot ${ours}; h2load can` };
   const cannot = objection(wished, load, ratePerSecond);
-  if (cannot !== null) return { missing: `${wished} cannot ${cannot}; our own generator can` };
+  if (cannot !== null) {
+    const instead = ours === null ? '; our own generator can' : `, and our own generator cannot ${ours}`;
+    return { missing: `${wished} cannot ${cannot}${instead}` };
+  }
   if (installed[wished] === null) {
     return { missing: `${wished} is not installed; Debian's package ${PACKAGES[wished]} brings it` };
   }

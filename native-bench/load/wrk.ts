@@ -7,8 +7,11 @@ import type { Scope } from '../host/scope.ts';
 import { type HttpLoad, LATENCY_SHARES, type Load, type LoadResult, type LoadRun } from './load.ts';
 import { renderRequest } from './request.ts';
 
-/** What of an HTTP load in a closed loop wrk cannot do; it can do all. */
-export function wrkObjection(_load: HttpLoad): string | null {
+/** What of an HTTP load in a closed loop wrk cannot do, as in "wrk cannot ..."; null when it can do it. */
+export function wrkObjection({ closing, tls, streams }: HttpLoad): string | null {
+  if (streams !== undefined) return 'speak HTTP/2';
+  // On connections that stay open there are so few that their kind is no matter.
+  if (tls !== undefined && (closing || tls === 'resumed')) return 'tell whether a session was resumed';
   return null;
 }
 
@@ -23,7 +26,13 @@ export async function runWrk(scope: Scope, program: string, load: Load, run: Loa
     command: program,
     args: [
       ...['-t', String(threads), '-c', String(load.connections), '-d', `${run.seconds}s`],
-      ...['--timeout', `${TIMEOUT_SECONDS}s`, '-s', SCRIPT, `http://127.0.0.1:${run.port}/`],
+      ...[
+        '--timeout',
+        `${TIMEOUT_SECONDS}s`,
+        '-s',
+        SCRIPT,
+        `${load.tls === undefined ? 'http' : 'https'}://127.0.0.1:${run.port}/`,
+      ],
     ],
     cores: run.cores,
     env: {

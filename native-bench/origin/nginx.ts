@@ -4,7 +4,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Launch } from '../host/scope.ts';
-import { launchNginx } from '../peers/nginx/peer.ts';
+import { launchNginx, nginxTls } from '../peers/nginx/peer.ts';
+import type { Setup } from '../peers/peer.ts';
 import { fillTemplate } from '../peers/template.ts';
 import {
   bytesPath,
@@ -20,8 +21,16 @@ import {
   SMALL_BYTES,
 } from './content.ts';
 
-/** Writes files and configuration into `folder` and says what to start. Throws when nginx is not installed. */
-export function launchNginxOrigin(folder: string, port: number, workers: number): Omit<Launch, 'cores'> {
+/**
+ * Writes files and configuration into `folder` and says what to start. `setup`: whose clients it is to answer, TLS and
+ * HTTP/2 included. Throws when nginx is not installed.
+ */
+export function launchNginxOrigin(
+  folder: string,
+  port: number,
+  workers: number,
+  setup: Setup = 'http',
+): Omit<Launch, 'cores'> {
   for (const [path, bytes] of FILES) {
     const file = join(folder, 'files', path);
     mkdirSync(dirname(file), { recursive: true });
@@ -32,6 +41,7 @@ export function launchNginxOrigin(folder: string, port: number, workers: number)
     FOLDER: folder,
     PORT: port,
     WORKERS: workers,
+    ...nginxTls(folder, setup),
     SMALL: letters(SMALL_BYTES).toString('latin1'),
     SINK_REPLY: quote(SINK_REPLY),
     REPLY_FIELDS: REPLY_FIELDS.map(([name, value]) => `      add_header ${name} "${value}";`).join('\n'),

@@ -2,9 +2,9 @@
 // give stands in content.ts, and is the same in both.
 
 import { join } from 'node:path';
-import type { Launch, Scope } from '../host/scope.ts';
+import type { Child, Launch, Scope } from '../host/scope.ts';
 import { locateNginx } from '../peers/nginx/peer.ts';
-import { accepting, freePort, lastWords } from '../peers/peer.ts';
+import { accepting, freePort, lastWords, type SecureSetup } from '../peers/peer.ts';
 import { launchNginxOrigin } from './nginx.ts';
 
 /** Where an origin is to run and what it must be able to do: nginx cannot answer WebSocket. */
@@ -16,6 +16,7 @@ export interface OriginPlace {
 
 /** An origin that accepts connections on loopback `port`; `version` says what it is. */
 export interface Origin {
+  readonly child: Child;
   readonly port: number;
   readonly version: string;
 }
@@ -32,6 +33,22 @@ export async function startNginxOrigin(scope: Scope, cores: readonly number[]): 
   const located = locateNginx();
   if ('missing' in located) throw new Error(located.missing);
   return start(scope, cores, located.version, (port, workers) => launchNginxOrigin(scope.folder(), port, workers));
+}
+
+/**
+ * One that speaks TLS itself, to see what the load can reach without a proxy; null without nginx, since ours does not. What
+ * stands behind proxies is asked in the clear.
+ */
+export async function startSecureOrigin(
+  scope: Scope,
+  cores: readonly number[],
+  setup: SecureSetup,
+): Promise<Origin | null> {
+  const located = locateNginx();
+  if ('missing' in located) return null;
+  const launch = (port: number, workers: number): Omit<Launch, 'cores'> =>
+    launchNginxOrigin(scope.folder(), port, workers, setup);
+  return start(scope, cores, located.version, launch);
 }
 
 /** The one that comes with Millrace. */
@@ -51,5 +68,5 @@ async function start(
   const port = await freePort();
   const child = scope.start('origin', { ...launch(port, Math.max(cores.length, 1)), cores });
   if (!(await accepting(child, port))) throw new Error(`the origin did not start: ${lastWords(child)}`);
-  return { port, version };
+  return { child, port, version };
 }

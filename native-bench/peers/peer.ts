@@ -7,9 +7,28 @@ import type { Child, Launch, Scope } from '../host/scope.ts';
 
 /**
  * What a peer is to be set up for: `http` one route at layer 7, with forwarding headers and pooled upstream connections;
- * `http-routes` the same with a table of ROUTES routes; `websocket` layer 7 with upgrades passed on; `tcp` layer 4.
+ * `http-routes` the same with a table of ROUTES routes; `websocket` layer 7 with upgrades passed on; `tcp` layer 4; `https`
+ * as `http` behind TLS 1.3, with a certificate on ECDSA P-256, session tickets, and HTTP/1.1 agreed on by ALPN; `h2` the
+ * same with HTTP/2 towards the client.
  */
-export type Setup = 'http' | 'http-routes' | 'websocket' | 'tcp';
+export type Setup = 'http' | 'http-routes' | 'websocket' | 'tcp' | SecureSetup;
+
+/** Those behind TLS. */
+export type SecureSetup = 'https' | 'h2';
+
+/** What the two agree on by ALPN (RFC 7301 6). */
+export const ALPN: Readonly<Record<SecureSetup, string>> = { https: 'http/1.1', h2: 'h2' };
+
+/** Whether clients of this setup speak TLS. */
+export function isSecure(setup: Setup): setup is SecureSetup {
+  return setup === 'https' || setup === 'h2';
+}
+
+/**
+ * The ciphers of TLS 1.3 in the order in which peers prefer them: Millrace's, and what Mozilla recommends to all of them.
+ * By their own defaults some would take the client's first choice, AES of 256 bits, and be compared for that.
+ */
+export const CIPHERSUITES = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
 
 /** Routes of the setup `http-routes`: `/service-0/` to `/service-999/`, all to the one origin, which they reach unchanged. */
 export const ROUTES = 1_000;

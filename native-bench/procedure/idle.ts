@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { memoryOf } from '../host/accounting.ts';
 import { startCrowd } from '../load/crowd.ts';
 import { runLoad } from '../load/run-load.ts';
+import { isSecure } from '../peers/peer.ts';
 import type { Round } from '../round.ts';
 import type { Turn } from './procedure.ts';
 
@@ -22,7 +23,8 @@ export async function measureIdle(turn: Turn): Promise<Round> {
     await runLoad(scope, warmUp, { ...run, ...slowly, port: running.port });
     await delay(SETTLE_MS);
     const before = memoryOf(pid);
-    const crowd = await startCrowd(scope, { cores: run.cores, port: running.port, kind: 'idle', connections });
+    const secure = isSecure(scenario.setup);
+    const crowd = await startCrowd(scope, { cores: run.cores, port: running.port, kind: 'idle', connections, secure });
     await delay(Math.max(run.seconds * 1000, SETTLE_MS));
     const after = memoryOf(pid);
     const { open, closed } = await crowd.close();

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { makeCertificatesFor } from '../support/certificates.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** Without the server nothing here can run. */
@@ -200,13 +201,15 @@ test('the commands that the demo prints work as printed, with curl and bash alon
   assert.equal(await demo.end('SIGINT'), 0);
 });
 
-test('every example is valid as it stands', options, async () => {
+test('every example is valid as it stands, with certificates made as its comment says', options, async () => {
   const examples = readdirSync(join(ROOT, 'examples'), { recursive: true, encoding: 'utf8' }).filter((file) =>
     /\.(yaml|config\.ts)$/.test(file),
   );
-  assert.ok(examples.length >= 7);
+  assert.ok(examples.length >= 14);
+  const CERTS = join(folder, 'certs');
   for (const example of examples) {
-    const check = new Running(['check', '-c', join('examples', example)]);
+    makeCertificatesFor(example, CERTS);
+    const check = new Running(['check', '-c', join('examples', example)], { CERTS });
     assert.equal(await check.ended, 0, `${example}: ${check.err}`);
     assert.equal(check.err, '');
   }

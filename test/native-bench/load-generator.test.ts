@@ -3,14 +3,17 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { constants } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
+import { createServer as createHttpsServer, type ServerOptions } from 'node:https';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { TLSSocket } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import { processTree } from '../../native-bench/host/accounting.ts';
 import { startCrowd } from '../../native-bench/load/crowd.ts';
@@ -24,6 +27,7 @@ import {
   type RequestShape,
 } from '../../native-bench/load/load.ts';
 import { runLoad } from '../../native-bench/load/run-load.ts';
+import { writeCertificate } from '../../native-bench/peers/certificate.ts';
 import { millrace } from '../../native-bench/peers/millrace/peer.ts';
 import type { RunningPeer } from '../../native-bench/peers/peer.ts';
 import { measureSlowClients } from '../../native-bench/procedure/slow-clients.ts';
@@ -108,6 +112,38 @@ test('a closing load opens a connection for each request and says so', async (t)
   assert.deepEqual([...said], ['close']);
   assert.ok(result.requests > 0 && requests >= result.requests);
   assert.ok(connections >= requests);
+});
+
+test('behind TLS every handshake is whole, or resumes a session, as the load asks for', async (t) => {
+  const seen = { full: 0, resumed: 0 };
+  const port = await listening(t, secureServer(t, seen));
+  for (const kind of ['full', 'resumed'] as const) {
+    seen.full = 0;
+    seen.resumed = 0;
+    const result = await run(t, { ...HTTP, tls: kind, closing: true }, port);
+    assert.deepEqual(result.errors, NO_ERRORS);
+    assert.ok(result.requests > 0 && seen[kind] >= result.requests, JSON.stringify(seen));
+    // The ticket that all others are resumed by comes from a whole one.
+    const other = kind === 'full' ? seen.resumed : seen.full;
+    assert.equal(other, kind === 'full' ? 0 : 1);
+  }
+  const kept = await run(t, { ...HTTP, tls: 'full', requests: [GET, POST] }, port);
+  assert.deepEqual(kept.errors, NO_ERRORS);
+  assert.ok(kept.requests > 2 * HTTP.connections);
+});
+
+test('a server that resumes no session is found out rather than measured', async (t) => {
+  const tickets = { secureOptions: constants.SSL_OP_NO_TICKET, sessionTimeout: 1 };
+  const port = await listening(t, secureServer(t, { full: 0, resumed: 0 }, tickets));
+  const measured = run(t, { ...HTTP, tls: 'resumed', closing: true }, port);
+  await assert.rejects(measured, /^Error: (\d+) of \1 handshakes resumed no session$/);
+  const plain = await listening(
+    t,
+    rawServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')),
+  );
+  const { requests, errors } = await run(t, { ...HTTP, tls: 'full' }, plain);
+  assert.equal(requests, 0);
+  assert.ok(errors.connect > 0);
 });
 
 test('a server that closes after its reply costs a connection and no error', async (t) => {
@@ -277,6 +313,16 @@ test('an idle crowd has one answer each, stays, and leaves nothing', async (t) =
   assert.equal(requests, 50);
 });
 
+test('an idle crowd behind TLS has made its handshakes', async (t) => {
+  const seen = { full: 0, resumed: 0 };
+  const server = secureServer(t, seen);
+  const port = await listening(t, server);
+  const crowd = await startCrowd(openScope(t), { cores: [], port, kind: 'idle', connections: 50, secure: true });
+  assert.deepEqual(seen, { full: 50, resumed: 0 });
+  assert.deepEqual(await crowd.close(), { open: 50, closed: 0 });
+  await until(async () => (await connectionsOf(server)) === 0);
+});
+
 test('idle members that the proxy closes are missing in the end', async (t) => {
   const sockets: Socket[] = [];
   const server = createHttpServer((_request, response) => void response.end('hello'));
@@ -429,6 +475,22 @@ async function run(
   } finally {
     await scope.close();
   }
+}
+
+/** Answers `hello`, or `hello!` to a POST, over TLS, and counts handshakes by their kind. */
+function secureServer(t: TestContext, seen: { full: number; resumed: number }, options: ServerOptions = {}): Server {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-load-test-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const { cert, key } = writeCertificate(folder);
+  const identity = { cert: readFileSync(cert), key: readFileSync(key) };
+  const server = createHttpsServer({ ...identity, ...options }, (request, response) => {
+    request.resume().on('end', () => response.end(request.method === 'POST' ? 'hello!' : 'hello'));
+  });
+  server.on('secureConnection', (socket: TLSSocket) => {
+    if (socket.isSessionReused()) seen.resumed++;
+    else seen.full++;
+  });
+  return server;
 }
 
 /** Answers each request head (requests here have no body) by calling `answer`. */

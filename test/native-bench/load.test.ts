@@ -3,8 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
+import { createSecureServer } from 'node:http2';
+import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,9 +23,11 @@ import {
   latencyAt,
   type RequestShape,
 } from '../../native-bench/load/load.ts';
+import { handshakeFault } from '../../native-bench/load/own.ts';
 import { renderRequest } from '../../native-bench/load/request.ts';
 import { chooseGenerator, runLoad } from '../../native-bench/load/run-load.ts';
 import { parseWrkResult } from '../../native-bench/load/wrk.ts';
+import { writeCertificate } from '../../native-bench/peers/certificate.ts';
 import { openScope } from './harness.ts';
 
 const GET: RequestShape = {
@@ -108,6 +112,39 @@ test('the generator is the one that can put the load on, and a wish that cannot 
   assert.match(missing({ ...HTTP, closing: true }, null, both, 'h2load'), /a connection for each request/);
   assert.match(missing({ ...HTTP, requests: [GET, POST] }, null, both, 'h2load'), /several kinds/);
   assert.match(missing({ ...HTTP, requests: [CHUNKED] }, null, both, 'h2load'), /chunks/);
+});
+
+test('behind TLS and over HTTP/2 the generator is one that can do and check what is asked for', () => {
+  const both = { wrk: '/usr/bin/wrk', h2load: '/usr/bin/h2load' };
+  const none = { wrk: null, h2load: null };
+  const kept: HttpLoad = { ...HTTP, tls: 'full' };
+  const resumed: HttpLoad = { ...kept, closing: true, tls: 'resumed' };
+  const h2: HttpLoad = { ...kept, streams: 10 };
+  assert.equal(chooseGenerator(kept, null, both, null), 'wrk');
+  assert.equal(chooseGenerator(kept, null, none, null), 'own');
+  assert.equal(chooseGenerator({ ...kept, closing: true }, null, both, null), 'own');
+  assert.equal(chooseGenerator(resumed, null, both, null), 'own');
+  assert.equal(chooseGenerator(h2, null, both, null), 'h2load');
+  for (const [installed, rate, wished, wanted] of [
+    [none, null, null, /^h2load is not installed; .* package nghttp2-client /],
+    [both, null, 'own', /^our own generator cannot speak HTTP\/2; h2load can$/],
+    [both, null, 'wrk', /^wrk cannot speak HTTP\/2, and our own generator cannot speak HTTP\/2$/],
+    [both, 1000, null, /^h2load cannot keep to a constant rate, and our own generator cannot speak HTTP\/2$/],
+  ] as const) {
+    const chosen = chooseGenerator(h2, rate, installed, wished);
+    assert.match(typeof chosen === 'object' ? chosen.missing : chosen, wanted);
+  }
+  for (const wished of ['wrk', 'h2load'] as const) {
+    const chosen = chooseGenerator(resumed, null, both, wished);
+    assert.match(typeof chosen === 'object' ? chosen.missing : chosen, /our own generator can$/);
+  }
+});
+
+test('handshakes of another kind than was asked for are a fault, one of them too', () => {
+  assert.equal(handshakeFault({ full: 5, resumed: 0 }, 'full'), '');
+  assert.equal(handshakeFault({ full: 0, resumed: 5 }, 'resumed'), '');
+  assert.equal(handshakeFault({ full: 1, resumed: 4 }, 'resumed'), '1 of 5 handshakes resumed no session');
+  assert.equal(handshakeFault({ full: 4, resumed: 1 }, 'full'), '1 of 5 handshakes resumed a session');
 });
 
 test('a generator that cannot put the load on is refused before anything starts', async (t) => {
@@ -248,6 +285,43 @@ test('h2load reports what the server answered', { skip: missingH2load }, async (
   assert.ok(result.requests > 0 && answered >= result.requests && answered <= result.requests + 2);
   assert.deepEqual(result.errors, NO_ERRORS);
   assert.equal(result.latency.length, LATENCY_SHARES.length);
+});
+
+test('wrk and h2load speak TLS where the load does', { skip: missingWrk || missingH2load }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-load-test-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const files = writeCertificate(folder);
+  const identity = { cert: readFileSync(files.cert), key: readFileSync(files.key) };
+  const versions = new Set<string>();
+  const secure = await listening(
+    t,
+    createHttpsServer(identity, (request, response) => {
+      versions.add(request.httpVersion);
+      response.end('ok');
+    }),
+  );
+  const framed = createSecureServer(identity, (request, response) => {
+    versions.add(request.httpVersion);
+    response.end('ok');
+  });
+  const sessions = new Set<{ destroy(): void }>();
+  framed.on('session', (session) => sessions.add(session));
+  t.after(() => {
+    for (const session of sessions) session.destroy();
+  });
+  const load: HttpLoad = { ...HTTP, tls: 'full' };
+  for (const [generator, port, one, version] of [
+    ['wrk', secure, load, '1.1'],
+    ['h2load', secure, load, '1.1'],
+    ['h2load', await listening(t, framed), { ...load, streams: 10 }, '2.0'],
+  ] as const) {
+    versions.clear();
+    const result = await runLoad(openScope(t), one, { ...CLOSED, generator, port });
+    assert.ok(result.requests > 0, generator);
+    assert.deepEqual(result.errors, NO_ERRORS);
+    assert.deepEqual([...versions], [version]);
+    assert.equal(result.latency.length, LATENCY_SHARES.length);
+  }
 });
 
 for (const generator of ['wrk', 'h2load'] as const) {

@@ -24,9 +24,15 @@ import {
   SINK_REPLY,
   SMALL_PATH,
 } from '../../native-bench/origin/content.ts';
-import { type Origin, startNginxOrigin, startOrigin, startOwnOrigin } from '../../native-bench/origin/origin.ts';
+import {
+  type Origin,
+  startNginxOrigin,
+  startOrigin,
+  startOwnOrigin,
+  startSecureOrigin,
+} from '../../native-bench/origin/origin.ts';
 import { locateNginx } from '../../native-bench/peers/nginx/peer.ts';
-import { probeReply } from '../../native-bench/probe.ts';
+import { probeHandshakes, probeReply } from '../../native-bench/probe.ts';
 
 const nginx = locateNginx();
 const withoutNginx = 'missing' in nginx ? nginx.missing : false;
@@ -48,7 +54,8 @@ for (const name of ['own', 'nginx']) {
 
   test(`the origin of ${name} answers every request of every scenario`, { skip }, async () => {
     for (const scenario of SCENARIOS) {
-      if (scenario.load.kind === 'http') await probeReply(port(), scenario);
+      // Behind TLS or not, what stands before it asks in the clear.
+      if (scenario.load.kind === 'http') await probeReply(port(), { load: scenario.load });
     }
   });
 
@@ -122,6 +129,16 @@ test('the best origin is nginx where it is installed, and always our own for Web
   assert.match(version, /own/);
   for (const messageBytes of [0, 1, 125, 126, 128, ECHO_BYTES_MAX]) {
     await probeReply(port, { load: { kind: 'websocket', connections: 1, messageBytes } });
+  }
+});
+
+test('without a proxy TLS is spoken by nginx, over either version of HTTP', { skip: withoutNginx }, async () => {
+  for (const setup of ['https', 'h2'] as const) {
+    const origin = await startSecureOrigin(scope, [], setup);
+    assert.ok(origin !== null);
+    await probeHandshakes(origin.port, setup);
+    for (const scenario of SCENARIOS) if (scenario.setup === setup) await probeReply(origin.port, scenario);
+    await scope.stop(origin.child);
   }
 });
 

@@ -55,7 +55,7 @@ function invite(): void {
 }
 
 function make(index: number): Member {
-  if (spec.kind === 'idle') return new IdleMember(spec.port, watcher);
+  if (spec.kind === 'idle') return new IdleMember(spec.port, watcher, spec.secure ?? false);
   return index % 2 === 0 ? new DrippingMember(spec.port, watcher) : new ReadingMember(spec.port, watcher);
 }
 

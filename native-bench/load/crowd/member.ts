@@ -1,7 +1,8 @@
 // The members of a crowd, one connection each. They stand on plain sockets with a small buffer that all share, so that
-// thousands cost little and a slow reader takes no more from the kernel than it should.
+// thousands cost little and a slow reader takes no more from the kernel than it should. Behind TLS they are Node's own.
 
 import { connect, type Socket } from 'node:net';
+import { connect as connectSecurely, createSecureContext, type SecureContext } from 'node:tls';
 import { LARGE_PATH, SMALL_PATH } from '../../origin/content.ts';
 import { Found, ReplyScanner } from '../generator/reply-scanner.ts';
 import { renderRequest } from '../request.ts';
@@ -24,10 +25,14 @@ export abstract class Member {
   protected readonly request: Buffer;
   protected readonly watcher: Watcher;
   readonly #port: number;
+  /** The event that says that a connection stands. */
+  readonly #standing: 'connect' | 'secureConnect';
   #present = false;
 
-  constructor(port: number, watcher: Watcher, path: string) {
+  /** `secure`: behind TLS. */
+  constructor(port: number, watcher: Watcher, path: string, secure = false) {
     this.#port = port;
+    this.#standing = secure ? 'secureConnect' : 'connect';
     this.watcher = watcher;
     const shape = { method: 'GET', path, fields: [], bodyBytes: 0, chunkBytes: 0, replyBytes: 0 } as const;
     this.request = renderRequest(shape, `127.0.0.1:${port}`, false);
@@ -35,10 +40,9 @@ export abstract class Member {
 
   /** Connects. */
   start(): void {
-    const onread = { buffer: shared, callback: (bytes: number) => this.received(bytes) };
-    const socket = connect({ host: '127.0.0.1', port: this.#port, noDelay: true, onread });
+    const socket = this.dial(this.#port);
     this.socket = socket;
-    socket.once('connect', () => {
+    socket.once(this.#standing, () => {
       this.open = true;
       this.scanner.begin();
       this.connected(socket);
@@ -49,13 +53,18 @@ export abstract class Member {
     socket.once('close', () => this.#left());
   }
 
+  protected dial(port: number): Socket {
+    const onread = { buffer: shared, callback: (bytes: number) => this.received(shared, bytes) };
+    return connect({ host: '127.0.0.1', port, noDelay: true, onread });
+  }
+
   /** Comes round once a second. */
   abstract beat(): void;
 
   protected abstract connected(socket: Socket): void;
 
-  /** So many bytes are in the shared buffer; false to read no further until the socket is resumed. */
-  protected abstract received(bytes: number): boolean;
+  /** The first `length` of `bytes` have come; false to read no further until the socket is resumed. */
+  protected abstract received(bytes: Buffer, length: number): boolean;
 
   protected join(): void {
     if (this.#present) return;
@@ -74,18 +83,29 @@ export abstract class Member {
 
 /** Has one whole exchange, so that the proxy has gone through all that it does for a connection, and is silent. */
 export class IdleMember extends Member {
-  constructor(port: number, watcher: Watcher) {
-    super(port, watcher, SMALL_PATH);
+  readonly #secure: boolean;
+
+  constructor(port: number, watcher: Watcher, secure: boolean) {
+    super(port, watcher, SMALL_PATH, secure);
+    this.#secure = secure;
   }
 
   override beat(): void {}
+
+  protected override dial(port: number): Socket {
+    if (!this.#secure) return super.dial(port);
+    secureContext ??= createSecureContext({ minVersion: 'TLSv1.3' });
+    const socket = connectSecurely({ host: '127.0.0.1', port, secureContext, rejectUnauthorized: false });
+    socket.setNoDelay(true);
+    return socket.on('data', (bytes: Buffer) => this.received(bytes, bytes.length));
+  }
 
   protected override connected(socket: Socket): void {
     socket.write(this.request);
   }
 
-  protected override received(bytes: number): boolean {
-    if (this.scanner.scan(shared, 0, bytes) === Found.MORE) return true;
+  protected override received(bytes: Buffer, length: number): boolean {
+    if (this.scanner.scan(bytes, 0, length) === Found.MORE) return true;
     if (this.scanner.status === 200) this.join();
     else this.watcher.failed(`answered with status ${this.scanner.status}`);
     return true;
@@ -111,8 +131,8 @@ export class DrippingMember extends Member {
     this.join();
   }
 
-  protected override received(bytes: number): boolean {
-    if (this.scanner.scan(shared, 0, bytes) !== Found.MORE) {
+  protected override received(bytes: Buffer, length: number): boolean {
+    if (this.scanner.scan(bytes, 0, length) !== Found.MORE) {
       this.scanner.begin();
       this.#sent = 0;
     }
@@ -136,8 +156,8 @@ export class ReadingMember extends Member {
     this.join();
   }
 
-  protected override received(bytes: number): boolean {
-    if (this.scanner.scan(shared, 0, bytes) !== Found.MORE) {
+  protected override received(bytes: Buffer, length: number): boolean {
+    if (this.scanner.scan(bytes, 0, length) !== Found.MORE) {
       this.scanner.begin();
       this.socket?.write(this.request);
     }
@@ -148,3 +168,5 @@ export class ReadingMember extends Member {
 /** What a slow reader takes in a second. Nobody keeps what is read into it. */
 const SHARED_BYTES = 1024;
 const shared = Buffer.alloc(SHARED_BYTES);
+/** One for all that need it. */
+let secureContext: SecureContext | null = null;

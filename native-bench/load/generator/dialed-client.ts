@@ -1,12 +1,18 @@
-// A client's connection: dialed when the first request needs it, given up when something fails or takes too long, dialed
+// A client's connection: dialed when the first request needs it, encrypted where that is asked for, given up when something fails or takes too long, dialed
 // again after a pause. What is said over it is left to those who extend this.
 
 import type { Address } from '../../../lib/base/address.ts';
 import type { Connection } from '../../../lib/io/connection.ts';
 import { type Dialer, dial } from '../../../lib/io/dial.ts';
 import type { LoadErrors } from '../load.ts';
+import type { Handshakes } from './handshakes.ts';
 import type { Client, Pace } from './pace.ts';
 import { PAUSE_MS, type Tally } from './tally.ts';
+
+/** Where the proxy under measurement listens. */
+export function loopback(port: number): Address {
+  return { kind: 'tcp', host: '127.0.0.1', port, path: '', fd: -1 };
+}
 
 export abstract class DialedClient implements Client, Dialer {
   protected readonly tally: Tally;
@@ -17,6 +23,7 @@ export abstract class DialedClient implements Client, Dialer {
   readonly #pace: Pace;
   readonly #address: Address;
   readonly #fromWriting: boolean;
+  readonly #handshakes: Handshakes | null;
   #connection: Connection | null = null;
   /** Whether the connection takes requests. */
   #ready = false;
@@ -25,10 +32,11 @@ export abstract class DialedClient implements Client, Dialer {
 
   /**
    * `fromWriting`: latency begins when a request can be written rather than when it was due, as for connections that
-   * stay open in a closed loop, where dialing is no part of what is measured.
+   * stay open in a closed loop, where dialing is no part of what is measured. `handshakes`: null without TLS.
    */
-  constructor(port: number, tally: Tally, pace: Pace, fromWriting: boolean) {
-    this.#address = { kind: 'tcp', host: '127.0.0.1', port, path: '', fd: -1 };
+  constructor(port: number, tally: Tally, pace: Pace, fromWriting: boolean, handshakes: Handshakes | null) {
+    this.#address = loopback(port);
+    this.#handshakes = handshakes;
     this.tally = tally;
     this.#pace = pace;
     this.#fromWriting = fromWriting;
@@ -49,7 +57,12 @@ export abstract class DialedClient implements Client, Dialer {
   }
 
   connected(): void {
-    this.greet();
+    if (this.#handshakes === null) return this.greet();
+    this.#handshakes.begin(
+      this.#connection!,
+      () => this.greet(),
+      () => this.fail('connect'),
+    );
   }
 
   abstract received(start: number, end: number): void;
@@ -90,7 +103,9 @@ export abstract class DialedClient implements Client, Dialer {
 
   /** Hands `bytes`, which nobody may change any more, to the kernel: no copy, and the socket keeps what must wait. */
   protected write(bytes: Buffer): void {
-    this.#connection!.socket.write(bytes);
+    const { link, socket } = this.#connection!;
+    if (link === null) socket.write(bytes);
+    else link.write(bytes);
   }
 
   /** The request under way is over, well or not. */

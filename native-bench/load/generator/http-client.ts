@@ -5,6 +5,7 @@ import { memory } from '../../../lib/wire/http1/llhttp.ts';
 import type { HttpLoad } from '../load.ts';
 import { renderRequest } from '../request.ts';
 import { DialedClient } from './dialed-client.ts';
+import type { Handshakes } from './handshakes.ts';
 import type { Pace } from './pace.ts';
 import { Found, ReplyScanner } from './reply-scanner.ts';
 import type { Tally } from './tally.ts';
@@ -17,16 +18,18 @@ export interface HttpScript {
   readonly replyBytes: readonly number[];
   readonly closing: boolean;
   readonly fromWriting: boolean;
+  readonly handshakes: Handshakes | null;
 }
 
 /** `paced`: requests are due at a constant rate, whatever becomes of them. */
-export function httpScript(load: HttpLoad, port: number, paced: boolean): HttpScript {
+export function httpScript(load: HttpLoad, port: number, paced: boolean, handshakes: Handshakes | null): HttpScript {
   return {
     port,
     requests: load.requests.map((shape) => renderRequest(shape, `127.0.0.1:${port}`, load.closing)),
     replyBytes: load.requests.map(({ replyBytes }) => replyBytes),
     closing: load.closing,
     fromWriting: !paced && !load.closing,
+    handshakes,
   };
 }
 
@@ -37,7 +40,7 @@ export class HttpClient extends DialedClient {
 
   /** Begins with request `first` of the script, so that not all clients send the same one at once. */
   constructor(script: HttpScript, tally: Tally, pace: Pace, first: number) {
-    super(script.port, tally, pace, script.fromWriting);
+    super(script.port, tally, pace, script.fromWriting, script.handshakes);
     this.#script = script;
     this.#turn = first % script.requests.length;
   }

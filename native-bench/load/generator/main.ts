@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { endWithParent } from '../end-with-parent.ts';
 import { latencyHistogram, latencyPoints } from '../latency.ts';
-import { addErrors, type LoadErrors, type LoadResult } from '../load.ts';
+import { addErrors, type LoadErrors } from '../load.ts';
+import type { OwnResult } from '../own.ts';
 import { generate } from './generate.ts';
 import type { GeneratorSpec, ThreadOutcome, ThreadSpec } from './spec.ts';
 
@@ -33,9 +34,10 @@ function runThread(workerData: ThreadSpec): Promise<ThreadOutcome> {
   });
 }
 
-function merge(outcomes: readonly ThreadOutcome[]): LoadResult {
+function merge(outcomes: readonly ThreadOutcome[]): OwnResult {
   let errors: LoadErrors = { connect: 0, read: 0, write: 0, timeout: 0, status: 0 };
   const latency = latencyHistogram();
+  const handshakes = { full: 0, resumed: 0 };
   let [requests, bytes, unsent, seconds] = [0, 0, 0, 0];
   for (const outcome of outcomes) {
     requests += outcome.requests;
@@ -44,6 +46,8 @@ function merge(outcomes: readonly ThreadOutcome[]): LoadResult {
     seconds = Math.max(seconds, outcome.seconds);
     errors = addErrors(errors, outcome.errors);
     latency.add(outcome.latency);
+    handshakes.full += outcome.handshakes.full;
+    handshakes.resumed += outcome.handshakes.resumed;
   }
-  return { requests, bytes, seconds, latency: latencyPoints(latency), errors, unsent };
+  return { requests, bytes, seconds, latency: latencyPoints(latency), errors, unsent, handshakes };
 }

@@ -1,7 +1,7 @@
 // What our generator is told and what each of its threads gives back.
 
 import type { RecordableHistogram } from 'node:perf_hooks';
-import type { Load, LoadErrors } from '../load.ts';
+import type { HandshakeCounts, Load, LoadErrors } from '../load.ts';
 
 export interface GeneratorSpec {
   readonly load: Load;
@@ -27,6 +27,8 @@ export interface ThreadOutcome {
   readonly errors: LoadErrors;
   readonly unsent: number;
   readonly latency: RecordableHistogram;
+  /** None without TLS. */
+  readonly handshakes: HandshakeCounts;
 }
 
 /** How many of `total` connections or requests are the business of `thread`. */

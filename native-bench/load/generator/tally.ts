@@ -1,7 +1,7 @@
 // What a thread has counted so far. Plain numbers, raised where things happen.
 
 import { latencyHistogram, recordMicros } from '../latency.ts';
-import type { LoadErrors } from '../load.ts';
+import type { HandshakeCounts, LoadErrors } from '../load.ts';
 import type { ThreadOutcome } from './spec.ts';
 
 /** A request, or a connection that waits for one, may take this long. */
@@ -57,8 +57,8 @@ export class Tally {
     else this.errors.read++;
   }
 
-  outcome(seconds: number): ThreadOutcome {
+  outcome(seconds: number, handshakes: HandshakeCounts): ThreadOutcome {
     const { requests, bytes, errors, unsent } = this;
-    return { requests, bytes, seconds, errors, unsent, latency: this.#latency };
+    return { requests, bytes, seconds, errors, unsent, latency: this.#latency, handshakes };
   }
 }

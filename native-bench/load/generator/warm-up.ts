@@ -27,7 +27,7 @@ export async function warmUp({ ratePerSecond }: ThreadSpec): Promise<void> {
   const loop: Run = paced
     ? new OpenLoop(tally, { seconds: WARM_SECONDS, ratePerSecond: WARM_RATE, thread: 0, threads: 1 })
     : new ClosedLoop(WARM_SECONDS);
-  const script = httpScript(LOAD, port, paced);
+  const script = httpScript(LOAD, port, paced, null);
   await loop.run(Array.from({ length: LOAD.connections }, (_, index) => new HttpClient(script, tally, loop, index)));
   server.close();
 }

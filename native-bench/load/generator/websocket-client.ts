@@ -30,7 +30,7 @@ export class WebSocketClient extends DialedClient {
   #open = false;
 
   constructor(script: WebSocketScript, tally: Tally, pace: Pace) {
-    super(script.port, tally, pace, script.fromWriting);
+    super(script.port, tally, pace, script.fromWriting, null);
     this.#script = script;
     this.#echo = new EchoScanner(script.messageBytes);
   }

@@ -4,13 +4,14 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findProgram } from '../../host/machine.ts';
-import { type Located, type Peer, ROUTES, type Site } from '../peer.ts';
+import { writeCertificate } from '../certificate.ts';
+import { ALPN, CIPHERSUITES, isSecure, type Located, type Peer, ROUTES, type Setup, type Site } from '../peer.ts';
 import { fillTemplate } from '../template.ts';
 
 export const haproxy: Peer = {
   name: 'haproxy',
   about: 'one thread, http-reuse always, routes in a map file; layer 4 in tcp mode',
-  setups: ['http', 'http-routes', 'websocket', 'tcp'],
+  setups: ['http', 'http-routes', 'websocket', 'tcp', 'https', 'h2'],
   node: false,
   locate(): Located {
     const command = findProgram('haproxy');
@@ -34,7 +35,21 @@ const MISSING = 'haproxy is not installed (Debian package haproxy)';
 function configuration({ folder, setup, port, originPort, workers }: Site): string {
   const values = { PORT: port, ORIGIN_PORT: originPort, WORKERS: workers };
   if (setup === 'tcp') return fillTemplate(read('tcp.cfg'), values);
-  return fillTemplate(read('http.cfg'), { ...values, BACKEND: backend(folder, setup === 'http-routes') });
+  return fillTemplate(read('http.cfg'), {
+    ...values,
+    ...tls(folder, setup),
+    BACKEND: backend(folder, setup === 'http-routes'),
+  });
+}
+
+/** Tickets are on by default, and so is the order of ciphers being ours. */
+function tls(folder: string, setup: Setup): Record<'GLOBAL' | 'TLS' | 'SCHEME', string> {
+  if (!isSecure(setup)) return { GLOBAL: '', TLS: '', SCHEME: 'http' };
+  return {
+    GLOBAL: `  ssl-default-bind-options ssl-min-ver TLSv1.3\n  ssl-default-bind-ciphersuites ${CIPHERSUITES}`,
+    TLS: ` ssl crt ${writeCertificate(folder).both} alpn ${ALPN[setup]}`,
+    SCHEME: 'https',
+  };
 }
 
 function backend(folder: string, routes: boolean): string {

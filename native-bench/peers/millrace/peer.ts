@@ -5,14 +5,15 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../../host/revision.ts';
 import type { Launch } from '../../host/scope.ts';
+import { writeCertificate } from '../certificate.ts';
 import { launchNode } from '../node.ts';
-import { type Located, type Peer, ROUTES, type Setup, type Site } from '../peer.ts';
+import { ALPN, isSecure, type Located, type Peer, ROUTES, type Setup, type Site } from '../peer.ts';
 import { fillTemplate } from '../template.ts';
 
 export const millrace: Peer = {
   name: 'millrace',
   about: 'default settings, one event loop, errors alone logged, no access log',
-  setups: ['http', 'http-routes', 'websocket', 'tcp'],
+  setups: ['http', 'http-routes', 'websocket', 'tcp', 'https', 'h2'],
   node: true,
   locate: () => locate(mainProgram(), ROOT),
   prepare: (site) => prepare(site, mainProgram(), ROUTES),
@@ -49,6 +50,8 @@ const TEMPLATES: Readonly<Record<Setup, string>> = {
   'http-routes': 'http-routes.yaml',
   websocket: 'http.yaml',
   tcp: 'tcp.yaml',
+  https: 'https.yaml',
+  h2: 'https.yaml',
 };
 
 function mainProgram(): string {
@@ -65,10 +68,20 @@ function prepare(site: Site, main: string, routes: number): Omit<Launch, 'cores'
   const { folder, setup, port, originPort, workers } = site;
   if (workers > 1) throw new Error('more than one event loop is not built yet');
   const template = readFileSync(join(import.meta.dirname, TEMPLATES[setup]), 'utf8');
-  const values = { PORT: port, ORIGIN_PORT: originPort, ...(setup === 'http-routes' && { ROUTES: table(routes) }) };
+  const values = {
+    PORT: port,
+    ORIGIN_PORT: originPort,
+    ...(setup === 'http-routes' && { ROUTES: table(routes) }),
+    ...(isSecure(setup) && tls(folder, ALPN[setup])),
+  };
   const file = join(folder, 'millrace.yaml');
   writeFileSync(file, fillTemplate(template, values));
   return launchNode(main, ['run', '-c', file], site);
+}
+
+function tls(folder: string, alpn: string): Record<'CERT' | 'KEY' | 'ALPN', string> {
+  const { cert, key } = writeCertificate(folder);
+  return { CERT: cert, KEY: key, ALPN: alpn };
 }
 
 function table(routes: number): string {

@@ -6,13 +6,14 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findProgram } from '../../host/machine.ts';
 import type { Launch } from '../../host/scope.ts';
-import { type Located, type Peer, ROUTES, type Setup, type Site } from '../peer.ts';
+import { writeCertificate } from '../certificate.ts';
+import { CIPHERSUITES, isSecure, type Located, type Peer, ROUTES, type Setup, type Site } from '../peer.ts';
 import { fillTemplate } from '../template.ts';
 
 export const nginx: Peer = {
   name: 'nginx',
   about: 'one worker, upstream keep-alive, buffering at its default; layer 4 by the stream module',
-  setups: ['http', 'http-routes', 'websocket', 'tcp'],
+  setups: ['http', 'http-routes', 'websocket', 'tcp', 'https', 'h2'],
   node: false,
   locate: locateNginx,
   prepare: (site) => (site.setup === 'tcp' ? prepareStream(site) : prepareHttp(site, site.setup, 'on')),
@@ -36,6 +37,21 @@ export function launchNginx(folder: string, text: string): Omit<Launch, 'cores'>
   return { command, args: ['-e', 'stderr', '-p', folder, '-c', file] };
 }
 
+/** What a server of nginx's is given to speak TLS: behind its port, and in lines of their own. Both empty where it is not to. */
+export function nginxTls(folder: string, setup: Setup): { readonly TLS: string; readonly CERTIFICATE: string } {
+  if (!isSecure(setup)) return { TLS: '', CERTIFICATE: '' };
+  const { cert, key } = writeCertificate(folder);
+  const lines = [
+    `ssl_certificate ${cert};`,
+    `ssl_certificate_key ${key};`,
+    'ssl_protocols TLSv1.3;',
+    'ssl_prefer_server_ciphers on;',
+    `ssl_conf_command Ciphersuites ${CIPHERSUITES};`,
+    SESSIONS,
+  ];
+  return { TLS: setup === 'h2' ? ' ssl http2' : ' ssl', CERTIFICATE: lines.map((line) => `    ${line}`).join('\n') };
+}
+
 /** nginx's version, or the package that brings it. */
 export function locateNginx(): Located {
   const command = findProgram('nginx');
@@ -46,6 +62,9 @@ export function locateNginx(): Located {
 }
 
 const MISSING = 'nginx is not installed (Debian package nginx)';
+
+/** Tickets are on by default; TLS 1.3 keeps nothing else. */
+const SESSIONS = 'ssl_session_timeout 1d;';
 
 /** Upstream keep-alive needs an empty Connection; passing upgrades on needs what its manual has for WebSocket. */
 const KEEP_ALIVE = 'proxy_set_header Connection "";';
@@ -63,6 +82,7 @@ function prepareHttp(site: Site, setup: Exclude<Setup, 'tcp'>, buffering: 'on' |
       WORKERS: workers,
       BUFFERING: buffering,
       CONNECTION: setup === 'websocket' ? UPGRADES : KEEP_ALIVE,
+      ...nginxTls(folder, setup),
       LOCATIONS: setup === 'http-routes' ? table() : locationAt('/'),
     }),
   );
