@@ -17,7 +17,7 @@ import {
 } from './receive.ts';
 import { breakOffSecure, type SecureLink, type SecureOptions, secure } from './secure.ts';
 import { flush, GATHER_BYTES, gather, gathered, gatherRoom, type Sender } from './send.ts';
-import { releaseSlab, retainSlab, slabsScarce } from './slab.ts';
+import { releaseSlab, retainSlab, slabHolders, slabsScarce } from './slab.ts';
 import { Timed, Wheel } from './wheel.ts';
 
 /** Who handles what a connection receives. Nothing is called any more after `closed` or after `destroy`. */
@@ -172,8 +172,9 @@ export class Connection extends Timed implements Reader, Sender {
     this.pushes++;
     const bytes = memory.subarray(start, end);
     if (this.link !== null) {
-      if (!this.link.write(bytes)) this.#wait();
-      return true;
+      const holders = slabHolders(slab);
+      if (!this.link.write(bytes, slab)) this.#wait();
+      return slabHolders(slab) === holders;
     }
     // A thousand readers that stand still must not take the slabs that everybody else needs to be answered at all.
     const copied = slabsScarce();
@@ -438,6 +439,7 @@ export class Connection extends Timed implements Reader, Sender {
     const { receiver } = this;
     const known = this.gone;
     this.#leave();
+    this.link?.abandon();
     this.#letGo();
     this.blocked = false;
     if (!known) {

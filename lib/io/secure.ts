@@ -7,6 +7,7 @@ import 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
 import { onread, type ReadingSocket, WRITABLE_BYTES } from './receive.ts';
+import { releaseSlab, retainSlab, slabsScarce } from './slab.ts';
 
 /** How one handshake is made. */
 export interface SecureOptions {
@@ -43,14 +44,8 @@ export function canSecure(): boolean {
 const QUEUE_BYTES = 128 * 1024;
 /** One write: OpenSSL keeps as much again until the kernel has taken it. */
 const PIECE_BYTES = 64 * 1024;
-/**
- * The first bytes of a connection leave in records of one packet each, so that none waits for its end to be
- * decrypted; later ones in the largest (RFC 8446 5.1), which cost least.
- */
-const SMALL_RECORD_BYTES = 1369;
-const LARGE_RECORD_BYTES = 16_384;
-/** What a network takes at once from a connection that has just begun (RFC 6928). */
-const FIRST_FLIGHT_BYTES = 10 * SMALL_RECORD_BYTES;
+/** What waits in pieces shorter than this leaves together: a write costs more than copying them. */
+const SMALL_BYTES = 8 * 1024;
 /** What has been read of the handshake goes in by pieces: OpenSSL would keep a buffer for all of it. */
 const EARLY_BYTES = 1000;
 
@@ -80,7 +75,6 @@ interface TlsHandle {
   setServername(name: string): void;
   setSession(session: Buffer): void;
   setOCSPResponse(response: Buffer): void;
-  setMaxSendFragment(bytes: number): void;
   enableSessionCallbacks(): void;
   receive(bytes: Uint8Array): void;
   start(): void;
@@ -135,11 +129,11 @@ export class SecureLink {
   #request: WriteRequest;
   #other: WriteRequest;
   #busy = false;
+  /** What waits, and for each piece the slab that it lies in, -1 when it is a copy. */
   readonly #queue: Uint8Array[] = [];
+  readonly #slabs: number[] = [];
   #queuedBytes = 0;
   #underWayBytes = 0;
-  #sentBytes = 0;
-  #small = false;
   #over = false;
 
   /** See `secure`. */
@@ -197,21 +191,24 @@ export class SecureLink {
   }
 
   /**
-   * Encrypts and sends `bytes`, which are free again on return. False when enough waits: write no more until drained;
-   * what is written all the same is kept.
+   * Encrypts and sends `bytes` of the slab `slab`, which is held until they are encrypted; with -1, and when slabs are
+   * scarce, what has to wait is copied. False when enough waits: write no more until drained; what is written all the
+   * same is kept.
    */
-  write(bytes: Uint8Array): boolean {
+  write(bytes: Uint8Array, slab: number): boolean {
     if (this.#over) return true;
     let rest = bytes;
     if (!this.#busy) {
       // A handle takes one write at a time; a second one would end the process.
-      const most = this.#sentBytes < FIRST_FLIGHT_BYTES ? FIRST_FLIGHT_BYTES : PIECE_BYTES;
-      const first = bytes.length > most ? bytes.subarray(0, most) : bytes;
+      const first = bytes.length > PIECE_BYTES ? bytes.subarray(0, PIECE_BYTES) : bytes;
       rest = bytes.subarray(first.length);
       this.#put(first);
     }
     if (rest.length > 0) {
-      this.#queue.push(Uint8Array.prototype.slice.call(rest));
+      const holding = slab >= 0 && rest.length >= SMALL_BYTES && !slabsScarce();
+      if (holding) retainSlab(slab);
+      this.#queue.push(holding ? rest : Uint8Array.prototype.slice.call(rest));
+      this.#slabs.push(holding ? slab : -1);
       this.#queuedBytes += rest.length;
     }
     return this.#underWayBytes + this.#queuedBytes < QUEUE_BYTES;
@@ -220,8 +217,7 @@ export class SecureLink {
   /** No write may follow: the socket is being closed. */
   abandon(): void {
     this.#over = true;
-    this.#queue.length = 0;
-    this.#queuedBytes = 0;
+    this.#forget();
   }
 
   #newRequest(): WriteRequest {
@@ -237,32 +233,19 @@ export class SecureLink {
     this.#other = request;
     this.#busy = true;
     this.#underWayBytes = bytes.length;
-    this.#size(bytes.length);
     const status = this.#handle.writeBuffer(request, bytes);
     // Failures of the handle itself come by completion.
     if (status !== 0) this.completed(status);
-  }
-
-  #size(bytes: number): void {
-    const before = this.#sentBytes;
-    this.#sentBytes += bytes;
-    if (before >= FIRST_FLIGHT_BYTES) {
-      if (!this.#small) return;
-      this.#small = false;
-      this.#handle.setMaxSendFragment(LARGE_RECORD_BYTES);
-    } else if (!this.#small && bytes > SMALL_RECORD_BYTES) {
-      this.#small = true;
-      this.#handle.setMaxSendFragment(SMALL_RECORD_BYTES);
-    }
   }
 
   /** For the requests only. */
   completed(status: number): void {
     this.#busy = false;
     this.#underWayBytes = 0;
-    if (this.#over || this.#socket.destroyed) return;
+    if (this.#over || this.#socket.destroyed) return this.#forget();
     if (status < 0) {
       this.#over = true;
+      this.#forget();
       const code = getSystemErrorName(status);
       this.#socket.destroy(Object.assign(new Error(`write ${code}`), { code, errno: status, syscall: 'write' }));
       return;
@@ -276,16 +259,33 @@ export class SecureLink {
     const queue = this.#queue;
     let bytes = queue[0]!;
     let pieces = 1;
-    let total = bytes.length;
-    while (pieces < queue.length && total + queue[pieces]!.length <= PIECE_BYTES) total += queue[pieces++]!.length;
-    if (pieces > 1) bytes = Buffer.concat(queue.slice(0, pieces), total);
-    queue.splice(0, pieces);
+    if (bytes.length < SMALL_BYTES) {
+      let total = bytes.length;
+      while (pieces < queue.length && queue[pieces]!.length < SMALL_BYTES && total + queue[pieces]!.length <= PIECE_BYTES) {
+        total += queue[pieces++]!.length;
+      }
+      if (pieces > 1) bytes = Buffer.concat(queue.slice(0, pieces), total);
+    }
+    let slab = this.#slabs[0]!;
     if (bytes.length > PIECE_BYTES) {
-      queue.unshift(bytes.subarray(PIECE_BYTES));
+      queue[0] = bytes.subarray(PIECE_BYTES);
       bytes = bytes.subarray(0, PIECE_BYTES);
+      slab = -1;
+    } else {
+      queue.splice(0, pieces);
+      this.#slabs.splice(0, pieces);
     }
     this.#queuedBytes -= bytes.length;
     this.#put(bytes);
+    // Encrypted by now: OpenSSL has what it could not hand over yet.
+    if (slab >= 0) releaseSlab(slab);
+  }
+
+  #forget(): void {
+    for (const slab of this.#slabs) if (slab >= 0) releaseSlab(slab);
+    this.#slabs.length = 0;
+    this.#queue.length = 0;
+    this.#queuedBytes = 0;
   }
 }
 

@@ -105,7 +105,7 @@ export abstract class DialedClient implements Client, Dialer {
   protected write(bytes: Buffer): void {
     const { link, socket } = this.#connection!;
     if (link === null) socket.write(bytes);
-    else link.write(bytes);
+    else link.write(bytes, -1);
   }
 
   /** The request under way is over, well or not. */
