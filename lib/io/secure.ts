@@ -261,7 +261,11 @@ export class SecureLink {
     let pieces = 1;
     if (bytes.length < SMALL_BYTES) {
       let total = bytes.length;
-      while (pieces < queue.length && queue[pieces]!.length < SMALL_BYTES && total + queue[pieces]!.length <= PIECE_BYTES) {
+      while (
+        pieces < queue.length &&
+        queue[pieces]!.length < SMALL_BYTES &&
+        total + queue[pieces]!.length <= PIECE_BYTES
+      ) {
         total += queue[pieces++]!.length;
       }
       if (pieces > 1) bytes = Buffer.concat(queue.slice(0, pieces), total);

@@ -15,7 +15,7 @@ export interface Entry {
 }
 
 export class CertificateStore {
-  readonly #options: ServerContextOptions;
+  #options: ServerContextOptions;
   readonly #tickets: TicketKeys;
   /** By source, in the order of the configuration. */
   readonly #parts: (readonly Identity[])[];
@@ -59,6 +59,22 @@ export class CertificateStore {
       return '';
     } catch (error) {
       this.#parts[source] = before;
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /** Other authorities of client certificates, and other sessions with them. Answers as `replace`. */
+  ask(clientAuthorities: string, sessionScope: string): string {
+    const before = this.#options;
+    const entries = this.#entries;
+    this.#options = { ...before, clientAuthorities, sessionScope };
+    this.#entries = new Map();
+    try {
+      this.#index();
+      return '';
+    } catch (error) {
+      this.#options = before;
+      this.#entries = entries;
       return error instanceof Error ? error.message : String(error);
     }
   }

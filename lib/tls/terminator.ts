@@ -29,6 +29,8 @@ export class Terminator {
   readonly #sources: readonly (FileSource | IssuerSource)[];
   #timer: NodeJS.Timeout | null = null;
   #warnedMs = 0;
+  /** What the file of client authorities was when it was read last. */
+  #authoritiesStamp = '';
 
   /** Reads what is in files; what is wrong there is logged, since it was checked before. `issuers`: for those sources that have one. */
   constructor(
@@ -41,7 +43,7 @@ export class Terminator {
     this.#name = name;
     this.options = options;
     this.#log = log;
-    const { clientAuth } = options;
+    const authorities = this.#readAuthorities();
     this.store = new CertificateStore(
       options.certificates.length,
       {
@@ -49,17 +51,17 @@ export class Terminator {
         minVersion: options.minVersion,
         ciphers: options.ciphers,
         curves: options.curves,
-        clientAuthorities: clientAuth === null ? '' : readText(clientAuth.ca),
+        clientAuthorities: authorities,
         resumptionMs: options.resumptionMs,
         // A session begun where clients prove who they are must not be resumed where others are believed, nor the reverse.
-        sessionScope: sessionScope(name, options),
+        sessionScope: sessionScope(name, options, authorities),
       },
       tickets,
     );
     this.#gate = new HandshakeGate(options.handshakes);
     this.#accept = {
       alpn: options.alpn.length === 0 ? null : protocolList(options.alpn),
-      clients: clientAuth === null ? 'ignored' : clientAuth.mode,
+      clients: options.clientAuth?.mode ?? 'ignored',
       timeoutMs: options.handshakeTimeoutMs,
     };
     this.#sources = options.certificates.map((certificate) => {
@@ -77,6 +79,7 @@ export class Terminator {
     this.#warnOfEnding();
     this.#timer = setInterval(() => {
       this.#look();
+      this.#lookAtAuthorities();
       this.#warnOfEnding();
     }, LOOK_EVERY_MS);
     this.#timer.unref();
@@ -123,6 +126,29 @@ export class Terminator {
   #refuse(cause: string, accepted: Accepted): void {
     this.stats.refused++;
     accepted.refused(cause);
+  }
+
+  /** PEM of the authorities of client certificates, '' when none are asked for. */
+  #readAuthorities(): string {
+    const { clientAuth } = this.options;
+    if (clientAuth === null) return '';
+    this.#authoritiesStamp = stampOf(clientAuth.ca);
+    return readFileSync(clientAuth.ca, 'utf8');
+  }
+
+  #lookAtAuthorities(): void {
+    const { clientAuth } = this.options;
+    if (clientAuth === null || stampOf(clientAuth.ca) === this.#authoritiesStamp) return;
+    let fault: string;
+    try {
+      const authorities = this.#readAuthorities();
+      fault = this.store.ask(authorities, sessionScope(this.#name, this.options, authorities));
+    } catch (error) {
+      fault = (error as Error).message;
+    }
+    const told = { listener: this.#name, file: clientAuth.ca };
+    if (fault === '') this.#log.info('authorities of clients replaced', told);
+    else this.#log.error('authorities of clients not read, those before go on', { ...told, fault });
   }
 
   /** Reads files that have changed; those that are wrong leave what is served as it is. */
@@ -191,13 +217,9 @@ export function readFiles(files: FileCertificate): Identity | { readonly fault: 
 }
 
 /** OpenSSL takes 32 bytes of it. */
-function sessionScope(name: string, { clientAuth }: TlsOptions): string {
-  const scope = JSON.stringify([name, clientAuth?.ca ?? '', clientAuth?.mode ?? '']);
+function sessionScope(name: string, { clientAuth }: TlsOptions, authorities: string): string {
+  const scope = JSON.stringify([name, authorities, clientAuth?.mode ?? '']);
   return createHash('sha256').update(scope).digest('hex').slice(0, 32);
-}
-
-function readText(file: string): string {
-  return readFileSync(file, 'utf8');
 }
 
 function stampOf(file: string): string {

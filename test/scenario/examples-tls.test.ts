@@ -53,7 +53,7 @@ const EXERCISES: Readonly<Record<string, (t: TestContext) => Promise<void>>> = {
     assert.equal((await curl(t, [...TRUSTED, ...to, 'https://other.example.net/'])).code, 60);
     // Another site than the one whose certificate was shown.
     const strayed = ['-i', ...to, '-H', 'Host: blog.example.org', 'https://shop.example.com/'];
-    assert.match((await curl(t, [...TRUSTED, ...strayed])).text, /^HTTP\/1\.1 421 /);
+    assert.match((await curl(t, [...TRUSTED, ...strayed])).text, /^HTTP\/2 421 /);
     assert.equal((await curl(t, [...TRUSTED, ...to, '--tls-max', '1.2', 'https://example.org/'])).code, 35);
   },
 

@@ -11,6 +11,7 @@ import { type TestContext, test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { ProxyHeader, readProxyHeader } from '../../lib/wire/proxy-protocol.ts';
 import { helloMessage, inRecords, serverName } from '../support/client-hello.ts';
+import { ask as ask2, http2Client, startHttp2Origin } from '../support/http2.ts';
 import { connectPeer } from '../support/peer.ts';
 import { type Millrace, ROOT, startMillrace } from '../support/process.ts';
 
@@ -54,6 +55,20 @@ const EXERCISES: Readonly<Record<string, (t: TestContext) => Promise<void>>> = {
     assert.equal((await ask(port, '/x', { 'x-beta': '1' })).text, 'pages /x');
     assert.deepEqual(brief(await ask(port, '/', { host: 'shop.example.com' })), [404, 'no such site\n']);
     assert.equal((await ask(port, '/about')).text, 'pages /about');
+  },
+
+  'grpc.yaml': async (t) => {
+    const service = await startHttp2Origin(t, (stream, fields) => {
+      stream.respond({ ':status': 200 });
+      stream.end(`service ${fields[':path']}`);
+    });
+    const proxy = await start(t, 'grpc.yaml', { SERVICE: String(service.port), PAGES: await web(t, 'pages') });
+    const port = await proxy.port('web');
+    const client = http2Client(t, port);
+    const call = await ask2(client, { ':path': '/app.Service/Call', ':method': 'POST' }, '');
+    assert.equal(String(call.body), 'service /app.Service/Call');
+    assert.equal(String((await ask2(client, { ':path': '/about' })).body), 'pages /about');
+    assert.equal((await ask(port, '/app.Service/Call')).text, 'service /app.Service/Call');
   },
 
   'websocket.yaml': async (t) => {

@@ -2,10 +2,10 @@
 // line for each field, in the shared memory. So routes, rewriting and everything behind them know one form only. Checks
 // what RFC 9113 8.2 and 8.3 demand of the fields; what a request means is read where HTTP/1's is.
 
-import { STATUS_CODES } from 'node:http';
 import { FieldId } from '../field-id.ts';
 import { Fields } from '../fields.ts';
 import { carve, memory } from '../http1/llhttp.ts';
+import { REASONS } from '../http1/reason.ts';
 import { literal, putCrlf, putLiteral, putRange, putText } from '../http1/writer.ts';
 import { type Entry, Pseudo } from './static-table.ts';
 
@@ -204,7 +204,7 @@ export class FieldBlock {
     // HTTP/2 has no reasons any more, but clients of HTTP/1 may look for one.
     let at = this.#put(Pseudo.STATUS, putLiteral(STATUS, this.at));
     memory[at++] = 0x20;
-    at = putText(STATUS_CODES[this.pseudo(Pseudo.STATUS)] ?? '', at);
+    at = putText(REASONS[Number(this.pseudo(Pseudo.STATUS))] ?? '', at);
     this.lineEnd = this.at = putCrlf(at);
   }
 

@@ -86,7 +86,7 @@ export function isValid(
   valueEnd: number,
 ): boolean {
   let at = bytes[nameStart] === 0x3a ? nameStart + 1 : nameStart;
-  if (at === nameEnd) return false;
+  if (at >= nameEnd) return false;
   for (; at < nameEnd; at++) if (NAME_BYTES[bytes[at]!] === 0) return false;
   for (at = valueStart; at < valueEnd; at++) {
     const byte = bytes[at]!;
