@@ -243,7 +243,8 @@ export class Session {
     const result = readClientHello(bytes, start, end, hello);
     if (result === Hello.MORE) {
       // It is TLS, so silence means something else from here on.
-      preface.allow(this.#dispatcher.plan.options.timeouts.headMs, HELLO_BYTES, () =>
+      const { tls: ours, options } = this.#dispatcher.plan;
+      preface.allow(ours?.options.handshakeTimeoutMs ?? options.timeouts.headMs, HELLO_BYTES, () =>
         this.#refuse(proxyError('head_timeout')),
       );
       return Reading.MORE;
