@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Launcher, Scope } from '../../native-bench/host/scope.ts';
 import { readReport } from '../../native-bench/report/json.ts';
 import type { Report, ScenarioReport } from '../../native-bench/report/report.ts';
+import type { Scenario } from '../../native-bench/scenario.ts';
 
 const MAIN = join(import.meta.dirname, '../../lib/cli/main.ts');
 
@@ -90,4 +91,29 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
     assert.ok(performance.now() < deadline, 'waited too long');
     await delay(20);
   }
+}
+
+/** Runs these scenarios for a second each over real processes, with loads small enough for a test, and looks at what is told. */
+export async function assertScenariosRun(t: TestContext, scenarios: readonly Scenario[]): Promise<void> {
+  const json = join(ownFolder(t), 'report.json');
+  const small = ['--quick', '--seconds', '1', '--connections', '8', '--peers', 'millrace'];
+  const { code, out, err } = await bench(t, [...scenarios.map(({ name }) => name), ...small, '--json', json]);
+  assert.equal(code, 0, err);
+  const report = readBack(json);
+  assert.deepEqual(
+    report.scenarios.map(({ name }) => name),
+    scenarios.map(({ name }) => name),
+  );
+  for (const scenario of report.scenarios) {
+    const { unbuilt } = scenarios.find(({ name }) => name === scenario.name)!;
+    assert.equal(scenario.omitted, unbuilt, scenario.name);
+    assert.ok(out.includes(scenario.name));
+    if (unbuilt !== null) assert.ok(out.includes(unbuilt), scenario.name);
+    else assertMeasured(scenario);
+  }
+}
+
+/** Whether a scenario's clients speak TLS. */
+export function isEncrypted({ name }: Scenario): boolean {
+  return name.startsWith('tls-') || name.startsWith('h2-') || name.endsWith('-tls');
 }
