@@ -349,7 +349,9 @@ export function isSecure(socket: Socket): boolean {
 
 /** As `breakOff` of receive.ts, for a socket that encrypts. */
 export function breakOffSecure(socket: Socket): void {
-  (socket as unknown as PrivateSocket).resetAndClosing = true;
+  // A handle whose end is on its way refuses a reset, and Node would forget it unclosed. Whoever gets less than it should
+  // misses the good-bye of TLS.
+  if (!socket.writableEnded) (socket as unknown as PrivateSocket).resetAndClosing = true;
   socket.destroy();
 }
 

@@ -11,7 +11,7 @@ import { type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { makeAuthority, makeLeaf } from '../../certs/make.ts';
 import { Certificates } from '../support/certificates.ts';
-import { findProgram, pause, run } from '../support/process.ts';
+import { eventually, findProgram, openDescriptors, pause, run } from '../support/process.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 
 const MIB = 1024 * 1024;
@@ -554,4 +554,27 @@ clusters:
   socket.on('data', (piece) => pieces.push(piece));
   await once(socket, 'end');
   assert.ok(Buffer.concat(pieces).equals(body));
+});
+
+test('connections that are cut while they end leave no descriptor behind', async (t) => {
+  const certificates = new Certificates(t);
+  const proxy = await start(t, `certificates: [${pair(certificates.leaf(['a.test']))}], alpn: [http/1.1]`);
+  const before = openDescriptors(process.pid);
+  const clients = await Promise.all(
+    Array.from({ length: 5 }, async () => {
+      const socket = await shake(t, proxy.port('web'), { servername: 'a.test', ALPNProtocols: ['http/1.1'] });
+      assert.ok(!(socket instanceof Error));
+      const body = Buffer.alloc(8 * MIB);
+      // Nobody reads the reply, so the end of it waits behind what the kernel does not take.
+      socket.write(
+        `POST /back HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`,
+      );
+      socket.write(body);
+      return socket;
+    }),
+  );
+  await pause(300);
+  await proxy.server.close();
+  for (const client of clients) client.destroy();
+  await eventually(() => openDescriptors(process.pid) <= before + 1, 'descriptors are closed');
 });
