@@ -4,7 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { AUTHORITY_FILE, issueLeaf, openAuthority, type Pair } from '../../lib/tls/authority.ts';
+import { AUTHORITY_FILE, issueLeaf, openAuthority } from '../../lib/tls/authority.ts';
+import type { Pair } from '../../lib/tls/x509.ts';
 import { ROOT, temporaryFolder } from './process.ts';
 
 /** Runs every `make certs` of an example's comment, into `folder` in place of the one that it names. */
