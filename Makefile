@@ -102,7 +102,7 @@ certs: install ## a certificate authority for tests and leaves; ARGS='FOLDER NAM
 
 .PHONY: test-tools
 test-tools: ## Debian packages of the programs that tests talk to
-	$(APT_INSTALL) $(PEERS) $(LOADERS) curl openssl chromium
+	$(APT_INSTALL) $(PEERS) $(LOADERS) curl openssl chromium pebble testssl.sh
 
 .PHONY: bench-tools
 bench-tools: ## Debian packages of the programs that the benchmark runs

@@ -10,6 +10,8 @@ type CheckedListenerTls = NonNullable<CheckedDocument['listeners'][string]['tls'
 type CheckedCertificate = CheckedListenerTls['certificates'][number];
 type CheckedClusterTls = NonNullable<CheckedDocument['clusters'][string]['tls']>;
 
+const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
+
 /** Termination; files are named from `folder`. */
 export function assembleListenerTls(tls: CheckedListenerTls, protocol: string, folder: string): TlsOptions {
   const { clientAuth, hsts } = tls;
@@ -52,14 +54,33 @@ export function assembleClusterTls(tls: CheckedClusterTls, folder: string): Upst
 function assembleCertificate(certificate: CheckedCertificate, folder: string): CertificateOptions {
   const { cert = '', key = '', ocsp, auto } = certificate;
   const kept = certificate.folder === undefined ? null : resolve(folder, certificate.folder);
-  const names = (certificate.names ?? []).map((name) => name.toLowerCase());
+  const names = lower(certificate.names);
   if (auto === 'local') return { source: 'local', names, folder: kept ?? join(stateFolder(), 'authority') };
+  if (auto === 'acme') {
+    const { ca, email, challenge, directory, dnsHook, binding } = certificate;
+    return {
+      source: 'acme',
+      names,
+      onDemand: lower(certificate.onDemand),
+      folder: kept ?? join(stateFolder(), 'acme'),
+      directory: directory ?? LETS_ENCRYPT,
+      ca: ca === undefined ? '' : resolve(folder, ca),
+      email: email ?? '',
+      challenge: challenge ?? 'tls-alpn-01',
+      dnsHook: dnsHook === undefined ? '' : resolve(folder, dnsHook),
+      binding: binding ?? null,
+    };
+  }
   return {
     source: 'files',
     cert: resolve(folder, cert),
     key: resolve(folder, key),
     ocsp: ocsp === undefined ? '' : resolve(folder, ocsp),
   };
+}
+
+function lower(names: readonly string[] | undefined): readonly string[] {
+  return (names ?? []).map((name) => name.toLowerCase());
 }
 
 function version(short: '1.2' | '1.3'): TlsVersion {

@@ -2,16 +2,17 @@
 // business of the rooms; this file only puts it together.
 
 import type { Log } from '../base/log.ts';
-import { redirecting, responding } from '../http/action.ts';
+import { answering, redirecting, responding } from '../http/action.ts';
 import type { Action, RouteTarget } from '../http/exchange.ts';
 import { proxied } from '../http/proxy.ts';
 import type { RouteOptions } from '../route/options.ts';
 import { compileRedirect } from '../route/redirect.ts';
 import { compileRewrite } from '../route/rewrite.ts';
-import type { Table } from '../route/table.ts';
-import { compileTable } from '../route/table.ts';
+import { compileTable, type TableRoute } from '../route/table.ts';
 import type { ListenerOptions } from '../server/options.ts';
 import type { ListenerPlan, Snapshot } from '../server/snapshot.ts';
+import { AcmeFolder } from '../tls/acme/folder.ts';
+import { AcmeIssuer } from '../tls/acme/issuer.ts';
 import type { Issuer } from '../tls/issuer.ts';
 import { LocalIssuer } from '../tls/local-issuer.ts';
 import type { CertificateOptions } from '../tls/options.ts';
@@ -34,8 +35,9 @@ export function buildSnapshot(configuration: Configuration, log: Log): Snapshot 
   for (const [name, { tls }] of Object.entries(configuration.listeners)) {
     if (tls !== null) terminators.set(name, new Terminator(name, tls, log, tickets, buildIssuer(log)));
   }
+  const challenges = buildChallenges(configuration);
   const listeners = Object.entries(configuration.listeners).map(([name, options]) =>
-    buildListener(name, options, clusters, terminators.get(name) ?? null, log),
+    buildListener(name, options, clusters, terminators.get(name) ?? null, challenges, log),
   );
   return { listeners, clusters };
 }
@@ -45,6 +47,7 @@ function buildListener(
   options: ListenerOptions,
   clusters: ReadonlyMap<string, Cluster>,
   tls: Terminator | null,
+  challenges: readonly TableRoute<RouteTarget>[],
   log: Log,
 ): ListenerPlan {
   const optional = (cluster: string | undefined): Cluster | null =>
@@ -52,8 +55,8 @@ function buildListener(
   return {
     name,
     options,
-    routes: buildPlainRoutes(options, clusters, log),
-    securedRoutes: tls === null ? NO_ROUTES : buildRoutes(securedRoutes(options), clusters, log),
+    routes: compileTable([...challenges, ...buildPlainRoutes(options, clusters, log)]),
+    securedRoutes: compileTable(tls === null ? [] : buildRoutes(securedRoutes(options), clusters, log)),
     tls,
     cluster: optional(options.cluster),
     fallback: optional(options.fallback),
@@ -63,14 +66,23 @@ function buildListener(
   };
 }
 
-const NO_ROUTES: Table<RouteTarget> = compileTable([]);
+/** Where authorities look by plain HTTP (RFC 8555 8.3), for the names that are theirs to look at: others are passed on. */
+function buildChallenges({ listeners }: Configuration): readonly TableRoute<RouteTarget>[] {
+  const certificates = Object.values(listeners).flatMap(({ tls }) => tls?.certificates ?? []);
+  return certificates.flatMap((certificate) => {
+    if (certificate.source !== 'acme' || certificate.challenge !== 'http-01') return [];
+    const folder = new AcmeFolder(certificate.folder, certificate.directory);
+    const match = { host: [...certificate.names, ...certificate.onDemand], path: ['/.well-known/acme-challenge/*'] };
+    return [{ match, value: { action: answering((last) => folder.answer(last)), rewrite: null } }];
+  });
+}
 
 function buildRoutes(
   routes: readonly RouteOptions[],
   clusters: ReadonlyMap<string, Cluster>,
   log: Log,
-): Table<RouteTarget> {
-  return compileTable(routes.map((route) => ({ match: route.match, value: buildRoute(route, clusters, log) })));
+): readonly TableRoute<RouteTarget>[] {
+  return routes.map((route) => ({ match: route.match, value: buildRoute(route, clusters, log) }));
 }
 
 /** What plain HTTP gets: the routes, or a redirect to https. */
@@ -78,7 +90,7 @@ function buildPlainRoutes(
   { routes, httpsPort }: ListenerOptions,
   clusters: ReadonlyMap<string, Cluster>,
   log: Log,
-): Table<RouteTarget> {
+): readonly TableRoute<RouteTarget>[] {
   const port = httpsPort === 443 ? '' : `:${httpsPort}`;
   const to = `https://{host}${port}{path}`;
   const used = httpsPort === 0 ? routes : [{ redirect: { to, status: 308 } }];
@@ -122,5 +134,14 @@ function resolve(clusters: ReadonlyMap<string, Cluster>, name: string): Cluster 
 
 /** Makes the issuer of a certificate that has one. */
 function buildIssuer(log: Log): (certificate: CertificateOptions) => Issuer | null {
-  return (certificate) => (certificate.source === 'files' ? null : new LocalIssuer(certificate, log));
+  return (certificate) => {
+    switch (certificate.source) {
+      case 'files':
+        return null;
+      case 'local':
+        return new LocalIssuer(certificate, log);
+      case 'acme':
+        return new AcmeIssuer(certificate, log);
+    }
+  };
 }

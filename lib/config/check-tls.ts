@@ -2,7 +2,7 @@
 // document as written, like check.ts.
 
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { canSecure } from '../io/secure.ts';
@@ -16,6 +16,9 @@ import { type CheckResult, list, record } from './shape.ts';
 const ENDING_MS = 14 * 24 * 60 * 60 * 1000;
 
 const FILE_KEYS = ['cert', 'key', 'ocsp'];
+const ACME_KEYS = ['onDemand', 'directory', 'ca', 'email', 'challenge', 'dnsHook', 'binding'];
+/** What Let's Encrypt allows, and others much alike. */
+const MOST_NAMES = 100;
 
 /** Checks `tls` of a listener; files are named from `folder`. */
 export function checkListenerTls(path: DocumentPath, value: unknown, protocol: unknown, folder: string): CheckResult {
@@ -73,9 +76,8 @@ class TlsCheck implements CheckResult {
   #certificate(path: DocumentPath, certificate: Readonly<Record<string, unknown>>): void {
     const { auto, cert, key, ocsp } = certificate;
     if (auto === undefined) {
-      for (const name of ['names', 'folder']) {
-        if (certificate[name] !== undefined) this.#fail([...path, name], 'needs auto', true);
-      }
+      for (const name of ['names', 'folder']) this.#without(path, certificate, name, 'auto');
+      for (const name of ACME_KEYS) this.#without(path, certificate, name, 'auto: acme');
       if (cert === undefined || key === undefined) this.#fail(path, 'needs cert and key, or auto');
       else if (typeof cert === 'string' && typeof key === 'string') this.#files([...path, 'cert'], cert, key, ocsp);
       return;
@@ -85,7 +87,51 @@ class TlsCheck implements CheckResult {
     }
     const names = words(certificate['names']) ?? [];
     for (const [index, name] of names.entries()) this.#name([...path, 'names', index], name);
+    if (auto === 'acme') return this.#acme(path, certificate, names);
+    for (const name of ACME_KEYS) this.#without(path, certificate, name, 'auto: acme');
     if (names.length === 0) this.#fail(path, 'needs names: what the certificates are for, such as localhost');
+  }
+
+  #acme(path: DocumentPath, certificate: Readonly<Record<string, unknown>>, names: readonly string[]): void {
+    const { challenge = 'tls-alpn-01', dnsHook } = certificate;
+    const onDemand = words(certificate['onDemand']) ?? [];
+    if (names.length + onDemand.length === 0) {
+      this.#fail(path, 'needs names or onDemand: what certificates are for, such as www.example.com');
+    }
+    if (names.length > MOST_NAMES) this.#fail([...path, 'names'], `must be at most ${MOST_NAMES} for one certificate`);
+    for (const [index, name] of names.entries()) {
+      const place = [...path, 'names', index];
+      if (isIP(name) !== 0 || !name.includes('.'))
+        this.#fail(place, 'must be a public DNS name: authorities certify no other');
+      else if (name.startsWith('*.') && challenge !== 'dns-01') {
+        this.#fail(place, 'is a wildcard, which authorities certify with challenge: dns-01 alone');
+      }
+    }
+    for (const [index, name] of onDemand.entries()) {
+      if (
+        this.#name([...path, 'onDemand', index], name) &&
+        (isIP(name) !== 0 || !name.replace(/^\*\./, '').includes('.'))
+      ) {
+        this.#fail([...path, 'onDemand', index], 'must be a public DNS name, or *. before one with a dot');
+      }
+    }
+    if (challenge === 'dns-01' && dnsHook === undefined) this.#fail(path, 'needs dnsHook with challenge: dns-01');
+    if (challenge !== 'dns-01') this.#without(path, certificate, 'dnsHook', 'challenge: dns-01');
+    if (typeof dnsHook === 'string') this.#program([...path, 'dnsHook'], resolve(this.#folder, dnsHook));
+    this.#authorities([...path, 'ca'], certificate['ca']);
+  }
+
+  #program(path: DocumentPath, file: string): void {
+    try {
+      accessSync(file, constants.X_OK);
+    } catch (error) {
+      const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      this.#fail(path, `${file}: ${missing ? 'is not there' : 'cannot be run'}`);
+    }
+  }
+
+  #without(path: DocumentPath, certificate: Readonly<Record<string, unknown>>, key: string, needed: string): void {
+    if (certificate[key] !== undefined) this.#fail([...path, key], `needs ${needed}`, true);
   }
 
   #files(path: DocumentPath, cert: string, key: string, ocsp: unknown): void {
@@ -133,12 +179,13 @@ class TlsCheck implements CheckResult {
     }
   }
 
-  #name(path: DocumentPath, name: string): void {
+  /** Whether it can be a server name; if not, that has been told. */
+  #name(path: DocumentPath, name: string): boolean {
     const plain = name.startsWith('*.') ? name.slice(2) : name;
-    if (isIP(name) !== 0) return;
-    if (!/^([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}$/.test(plain) || plain.length > 253) {
-      this.#fail(path, 'must be a DNS name such as www.example.com or *.example.com, or an address');
-    }
+    if (isIP(name) !== 0) return true;
+    if (/^([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}$/.test(plain) && plain.length <= 253) return true;
+    this.#fail(path, 'must be a DNS name such as www.example.com or *.example.com, or an address');
+    return false;
   }
 
   #strength(path: DocumentPath, ciphers: readonly string[] | null, curves: readonly string[] | null): void {

@@ -18,6 +18,11 @@ export function responding(status: number, fields: Readonly<Record<string, strin
   return { begin: (exchange) => new LocalSink(exchange, () => reply) };
 }
 
+/** Answers with the text that belongs to the last segment of the path, and with 404 where that is ''. */
+export function answering(text: (last: string) => string): Action {
+  return { begin: (exchange) => new LocalSink(exchange, () => lookUp(text, exchange)) };
+}
+
 /** Answers with a failure. */
 export function failing(error: ProxyError): Action {
   return { begin: (exchange) => new LocalSink(exchange, () => errorReply(error, exchange.id())) };
@@ -34,6 +39,12 @@ function compose(redirect: Redirect, exchange: Exchange): LocalReply {
   const location = redirect.location(query, search, exchange.client.scheme);
   if (location === null) return errorReply(proxyError('bad_target', 'no redirect can be made of it'), exchange.id());
   return composeReply(redirect.status, { Location: location }, '');
+}
+
+function lookUp(text: (last: string) => string, { query }: Exchange): LocalReply {
+  const path = query.pathBytes.toString('latin1', query.pathStart, query.pathEnd);
+  const found = text(path.slice(path.lastIndexOf('/') + 1));
+  return found === '' ? composeReply(404, {}, 'Not Found\n') : composeReply(200, {}, found);
 }
 
 /** Takes a request and answers by itself. */

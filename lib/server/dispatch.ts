@@ -11,6 +11,8 @@ import type { Drainable, HttpListener } from '../http/listener.ts';
 import type { Connection } from '../io/connection.ts';
 import type { SecureLink } from '../io/secure.ts';
 import { pass } from '../tcp/proxy.ts';
+import type { Accepted } from '../tls/accept.ts';
+import { CHALLENGE_PROTOCOL } from '../tls/alpn.ts';
 import type { Terminator } from '../tls/terminator.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import { ClientHello, HELLO_BYTES, Hello, readClientHello } from '../wire/client-hello.ts';
@@ -192,10 +194,13 @@ export class Session {
   #terminate(tls: Terminator, bytes: Buffer): void {
     const { connection } = this;
     const { serverName } = hello;
-    tls.accept(connection, serverName, Buffer.from(bytes), {
+    const early = Buffer.from(bytes);
+    const accepted: Accepted = {
       secured: (link) => this.#secured(tls, link, serverName),
       refused: (cause) => this.#count(proxyError('bad_handshake', cause)),
-    });
+    };
+    if (hello.alpn[0] === CHALLENGE_PROTOCOL && tls.prove(connection, serverName, early, accepted)) return;
+    tls.accept(connection, serverName, early, accepted);
   }
 
   /** The handshake is over: from here on it is as without TLS. */

@@ -4,3 +4,6 @@
 export function protocolList(names: readonly string[]): Buffer {
   return Buffer.concat(names.map((name) => Buffer.from([name.length, ...Buffer.from(name, 'latin1')])));
 }
+
+/** What authorities ask for that look at a challenge (RFC 8737 4). */
+export const CHALLENGE_PROTOCOL = 'acme-tls/1';

@@ -33,7 +33,7 @@ export type Profile = 'modern' | 'intermediate';
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
 /** Where a certificate comes from. */
-export type CertificateOptions = FileCertificate | LocalCertificate;
+export type CertificateOptions = FileCertificate | LocalCertificate | AcmeCertificate;
 
 /** PEM files, read again when they change. Paths are absolute. */
 export interface FileCertificate {
@@ -52,6 +52,28 @@ export interface LocalCertificate {
   readonly names: readonly string[];
   /** Folder that keeps authority and leaves. */
   readonly folder: string;
+}
+
+/** Certificates of a public authority by ACME (RFC 8555). */
+export interface AcmeCertificate {
+  readonly source: 'acme';
+  /** DNS names in lower case; one certificate is ordered for all of them. May be empty with `onDemand`. */
+  readonly names: readonly string[];
+  /** Names, and `*.` patterns for all names below, for which one is ordered when a client first asks. */
+  readonly onDemand: readonly string[];
+  /** Folder that keeps accounts and certificates of all authorities. */
+  readonly folder: string;
+  /** URL of the authority's directory. */
+  readonly directory: string;
+  /** PEM file that the authority itself is verified with, '' for the authorities that Node believes in. */
+  readonly ca: string;
+  /** Contact of the account, '' for none. */
+  readonly email: string;
+  readonly challenge: 'http-01' | 'tls-alpn-01' | 'dns-01';
+  /** With `dns-01`: path of the program that sets and removes records. */
+  readonly dnsHook: string;
+  /** External account binding, null for none; `key` is base64url. */
+  readonly binding: { readonly keyId: string; readonly key: string } | null;
 }
 
 export interface ClientAuthOptions {

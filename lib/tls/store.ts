@@ -50,6 +50,11 @@ export class CertificateStore {
     return dot < 0 ? null : (this.#wildcards.get(serverName.slice(dot + 1)) ?? null);
   }
 
+  /** Serves with this identity alone, which is nobody's certificate: made for one connection. */
+  entryOf(identity: Identity): Entry {
+    return { context: serverContext([identity], this.#options, this.#tickets), identities: [identity], ocsp: null };
+  }
+
   /** Replaces what a source has. Answers '' or why OpenSSL refuses it, and then nothing has changed. */
   replace(source: number, identities: readonly Identity[]): string {
     const before = this.#parts[source]!;

@@ -5,8 +5,9 @@ import { readFileSync, statSync } from 'node:fs';
 import type { Log } from '../base/log.ts';
 import type { Connection } from '../io/connection.ts';
 import { type Accepted, type AcceptOptions, alert, Handshake, INTERNAL_ERROR } from './accept.ts';
-import { protocolList } from './alpn.ts';
+import { CHALLENGE_PROTOCOL, protocolList } from './alpn.ts';
 import { HandshakeGate } from './gate.ts';
+import { HeldClient } from './held-client.ts';
 import { type Identity, readIdentity } from './identity.ts';
 import type { Issuer } from './issuer.ts';
 import type { CertificateOptions, FileCertificate, TlsOptions } from './options.ts';
@@ -18,6 +19,11 @@ const LOOK_EVERY_MS = 5000;
 /** A certificate that ends within this time is warned about once a day. */
 const ENDING_MS = 14 * 24 * 60 * 60 * 1000;
 const DAY_MS = 24 * 60 * 60 * 1000;
+/** Clients that may wait for a certificate that is being ordered. */
+const MOST_AWAITING = 256;
+/** Authorities are served in their own way, whatever the listener's. */
+const PROVING: AcceptOptions = { alpn: protocolList([CHALLENGE_PROTOCOL]), clients: 'ignored', timeoutMs: 10_000 };
+
 export class Terminator {
   readonly options: TlsOptions;
   readonly stats = { handshakes: 0, resumed: 0, failed: 0, refused: 0 };
@@ -27,6 +33,10 @@ export class Terminator {
   readonly #gate: HandshakeGate;
   readonly #accept: AcceptOptions;
   readonly #sources: readonly (FileSource | IssuerSource)[];
+  /** Issuers that get certificates when clients ask. */
+  readonly #demands: readonly Issuer[];
+  /** Clients that wait for one. */
+  #awaiting = 0;
   #timer: NodeJS.Timeout | null = null;
   #warnedMs = 0;
   /** What the file of client authorities was when it was read last. */
@@ -68,6 +78,9 @@ export class Terminator {
       const made = issuer(certificate);
       return made !== null ? { issuer: made } : { files: certificate as FileCertificate, stamp: '' };
     });
+    this.#demands = this.#sources.flatMap((source) =>
+      'issuer' in source && source.issuer.demand !== undefined ? [source.issuer] : [],
+    );
     this.#look();
   }
 
@@ -96,10 +109,51 @@ export class Terminator {
 
   /** Makes the handshake on `connection` with a client that asks for `serverName` ('' for none); `early` is what was read of the client, its own. */
   accept(connection: Connection, serverName: string, early: Buffer, accepted: Accepted): void {
-    const entry = this.store.find(serverName);
+    const entry = this.store.named(serverName);
+    if (entry !== null) return this.#begin(connection, entry, this.#accept, early, accepted);
+    if (this.#demands.length > 0 && this.#await(connection, serverName, early, accepted)) return;
+    this.#serveDefault(connection, early, accepted);
+  }
+
+  /** Shows an authority what it has asked to see (RFC 8737). Answers false when there is nothing to be shown for this name. */
+  prove(connection: Connection, serverName: string, early: Buffer, accepted: Accepted): boolean {
+    for (const source of this.#sources) {
+      const identity = 'issuer' in source ? (source.issuer.proof?.(serverName) ?? null) : null;
+      if (identity === null) continue;
+      this.#begin(connection, this.store.entryOf(identity), PROVING, early, {
+        // Nothing is said on such a connection: the handshake was all.
+        secured: () => connection.close(),
+        refused: (cause) => accepted.refused(cause),
+      });
+      return true;
+    }
+    return false;
+  }
+
+  #serveDefault(connection: Connection, early: Buffer, accepted: Accepted): void {
+    const entry = this.store.find('');
     if (entry !== null) return this.#begin(connection, entry, this.#accept, early, accepted);
     this.#refuse('no_certificate', accepted);
     alert(connection, INTERNAL_ERROR);
+  }
+
+  /** Holds a client up until there is a certificate for what it asks for, if somebody gets one. */
+  #await(connection: Connection, serverName: string, early: Buffer, accepted: Accepted): boolean {
+    if (serverName === '' || this.#awaiting >= MOST_AWAITING) return false;
+    const held = new HeldClient(connection, this.options.handshakeTimeoutMs, (cause) => {
+      this.#awaiting--;
+      if (cause !== '') this.#refuse(cause, accepted);
+    });
+    const done = (found: boolean): void => {
+      if (!held.let()) return;
+      const entry = found ? this.store.named(serverName) : null;
+      if (entry !== null) this.#begin(connection, entry, this.#accept, early, accepted);
+      else this.#serveDefault(connection, early, accepted);
+    };
+    if (!this.#demands.some((issuer) => issuer.demand!(serverName, done))) return false;
+    this.#awaiting++;
+    held.hold();
+    return true;
   }
 
   #begin(connection: Connection, entry: Entry, options: AcceptOptions, early: Buffer, accepted: Accepted): void {

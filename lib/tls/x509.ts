@@ -42,7 +42,7 @@ export function tbs({ subject, issuer, notBeforeMs, notAfterMs, key, extensions 
     issuer,
     sequence(time(notBeforeMs), time(notAfterMs)),
     subject,
-    asn1.fromDer(key.toString('latin1')),
+    spkiNode(key),
     tagged(3, true, sequence2(sequence(...extensions))),
   );
 }
@@ -65,9 +65,7 @@ export function signedDer(body: Node, key: string): Buffer {
 }
 
 export function name(common: string): Node {
-  return sequence(
-    asn1.create(Class.UNIVERSAL, Type.SET, true, [sequence(oid('2.5.4.3'), primitive(Type.UTF8, common))]),
-  );
+  return sequence(set(sequence(oid('2.5.4.3'), primitive(Type.UTF8, common))));
 }
 
 /** RFC 5280 4.2.1.6: dNSName, or iPAddress in bytes. */
@@ -79,6 +77,16 @@ export function generalName(text: string): Node {
   if (family === 4) readIPv4(bytes, 0, bytes.length, address, 0);
   else readIPv6(bytes, 0, bytes.length, address, 0);
   return tagged(7, false, Buffer.from(address.subarray(0, family === 4 ? 4 : 16)).toString('latin1'));
+}
+
+/** A SET of one. */
+export function set(only: Node): Node {
+  return asn1.create(Class.UNIVERSAL, Type.SET, true, [only]);
+}
+
+/** A public key in DER as a part of something else. */
+export function spkiNode(key: Buffer): Node {
+  return asn1.fromDer(key.toString('latin1'));
 }
 
 export function extension(id: string, critical: boolean, value: Node): Node {

@@ -3,15 +3,24 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
+import { pebble, startAuthority } from '../support/acme.ts';
 import { makeCertificatesFor } from '../support/certificates.ts';
-import { findProgram, type Millrace, ROOT, run, startMillrace, startProgram } from '../support/process.ts';
+import {
+  findProgram,
+  type Millrace,
+  ROOT,
+  run,
+  startMillrace,
+  startProgram,
+  temporaryFolder,
+} from '../support/process.ts';
 
 const skip = findProgram('curl', 'curl') === null || findProgram('openssl', 'openssl') === null;
 /** An authority and leaves for all, since making them takes longer than all else. */
@@ -55,6 +64,25 @@ const EXERCISES: Readonly<Record<string, (t: TestContext) => Promise<void>>> = {
     const strayed = ['-i', ...to, '-H', 'Host: blog.example.org', 'https://shop.example.com/'];
     assert.match((await curl(t, [...TRUSTED, ...strayed])).text, /^HTTP\/2 421 /);
     assert.equal((await curl(t, [...TRUSTED, ...to, '--tls-max', '1.2', 'https://example.org/'])).code, 35);
+  },
+
+  'acme.yaml': async (t) => {
+    if (pebble === null) return t.skip('no authority');
+    const authority = await startAuthority(t);
+    const env = {
+      APP: await web(t, 'app'),
+      MILLRACE_STATE: temporaryFolder(t),
+      HTTPS_PORT: String(authority.tlsPort),
+      HTTP_PORT: String(authority.httpPort),
+      ACME_DIRECTORY: authority.directory,
+      NODE_EXTRA_CA_CERTS: authority.caFile,
+    };
+    const proxy = await start(t, 'acme.yaml', env);
+    await proxy.until(({ err }) => err.includes('certificate issued'), 'the certificate');
+    const root = join(temporaryFolder(t), 'root.pem');
+    writeFileSync(root, authority.root);
+    const to = ['--cacert', root, '--connect-to', `::127.0.0.1:${authority.tlsPort}`];
+    assert.deepEqual(await curl(t, [...to, 'https://www.example.com/a']), { code: 0, text: 'app /a' });
   },
 
   'local.yaml': async (t) => {

@@ -7,28 +7,58 @@ import { choice, duration, section, text, whole } from './values.ts';
 const VERSIONS = ['1.2', '1.3'] as const;
 const YEAR_MS = 365 * 24 * 60 * 60 * 1000;
 
-const certificate = section(
-  {
-    cert: text('file')
-      .optional()
-      .describe('PEM file with the certificate and its chain. Read again when it changes, like `key` and `ocsp`.'),
-    key: text('file').optional().describe('PEM file with its private key, without a passphrase.'),
-    ocsp: text('file').optional().describe('DER file with an OCSP response that is stapled.'),
-    auto: choice(['local'], ['acme'])
-      .optional()
-      .describe('In place of files: `local` for leaves of an authority of our own.'),
-    names: z
-      .array(text('server name'))
-      .optional()
-      .describe(
-        'With `auto`: the names to get certificates for, such as `www.example.com`, `*.example.com` or `127.0.0.1`.',
-      ),
-    folder: text('folder')
-      .optional()
-      .describe('With `auto`: where keys and certificates are kept; by default in the state folder of the user.'),
-  },
-  ['directory', 'email', 'challenge', 'dnsHook', 'binding', 'onDemand'],
-);
+const binding = section({
+  keyId: text().describe('Key identifier that the authority gave.'),
+  key: text('base64url', (value) => (/^[A-Za-z0-9_-]+={0,2}$/.test(value) ? '' : 'must be base64url')).describe(
+    'HMAC key that the authority gave; best from a variable of the environment.',
+  ),
+});
+
+const certificate = section({
+  cert: text('file')
+    .optional()
+    .describe('PEM file with the certificate and its chain. Read again when it changes, like `key` and `ocsp`.'),
+  key: text('file').optional().describe('PEM file with its private key, without a passphrase.'),
+  ocsp: text('file').optional().describe('DER file with an OCSP response that is stapled.'),
+  auto: choice(['local', 'acme'])
+    .optional()
+    .describe(
+      'In place of files: `local` for leaves of an authority of our own, `acme` for certificates of a public one (RFC 8555).',
+    ),
+  names: z
+    .array(text('server name'))
+    .optional()
+    .describe(
+      'With `auto`: the names to get a certificate for, such as `www.example.com`, `*.example.com` (with `acme`: by `dns-01` alone) or `127.0.0.1` (`local`).',
+    ),
+  onDemand: z
+    .array(text('server name'))
+    .optional()
+    .describe(
+      'With `acme`: names that a certificate is ordered for when a client first asks; `*.example.com` allows all names below.',
+    ),
+  folder: text('folder')
+    .optional()
+    .describe('With `auto`: where keys and certificates are kept; by default in the state folder of the user.'),
+  directory: text('URL', (value) => (/^https:/.test(value) && URL.canParse(value) ? '' : 'must be an https URL'))
+    .optional()
+    .describe("With `acme`: the authority's directory; by default that of Let's Encrypt."),
+  ca: text('file')
+    .optional()
+    .describe('With `acme`: PEM file that the authority itself is verified with, for one of your own.'),
+  email: text('address', (value) => (/^[^\s@,?]+@[^\s@,?]+$/.test(value) ? '' : 'must be an e-mail address'))
+    .optional()
+    .describe('With `acme`: contact of the account.'),
+  challenge: choice(['tls-alpn-01', 'http-01', 'dns-01'])
+    .optional()
+    .describe(
+      'With `acme`: how the authority sees that a name is ours: on this listener at port 443 (`tls-alpn-01`, the default), on a listener at port 80 (`http-01`) or in DNS (`dns-01`).',
+    ),
+  dnsHook: text('program')
+    .optional()
+    .describe('With `dns-01`: program that is run as `PROGRAM set NAME VALUE` and `PROGRAM remove NAME VALUE`.'),
+  binding: binding.optional().describe('With `acme`: external account binding, where the authority wants it.'),
+});
 
 const clientAuth = section({
   ca: text('file').describe('PEM file with the authorities whose clients are let in.'),
