@@ -27,6 +27,7 @@ export function assembleListenerTls(tls: CheckedListenerTls, protocol: string, f
     handshakeTimeoutMs: tls.handshakeTimeout,
     handshakes: tls.handshakes,
     resumptionMs: tls.resumption,
+    fingerprint: tls.fingerprint,
     hsts:
       hsts === undefined
         ? null

@@ -58,6 +58,9 @@ function buildListener(
     routes: compileTable([...challenges, ...buildPlainRoutes(options, clusters, log)]),
     securedRoutes: compileTable(tls === null ? [] : buildRoutes(securedRoutes(options), clusters, log)),
     tls,
+    fingerprints:
+      options.tls?.fingerprint === true ||
+      options.routes.some(({ match }) => match?.ja3 !== undefined || match?.ja4 !== undefined),
     cluster: optional(options.cluster),
     fallback: optional(options.fallback),
     passthrough: new Map(

@@ -84,7 +84,7 @@ type RespondHeaders = { readonly headers?: Readonly<Record<string, string>> };
 
 /** Any that is fine: stands in for a status that the schema refuses. */
 const DEFAULT_REDIRECT = 308;
-const MATCH_LISTS = ['host', 'path', 'method'];
+const MATCH_LISTS = ['host', 'path', 'method', 'ja3', 'ja4'];
 const MATCH_MAPS = ['header'];
 const REWRITE_LISTS = ['removeRequest', 'removeResponse'];
 const REWRITE_MAPS = ['setRequest', 'setResponse'];

@@ -2,6 +2,7 @@
 // fields of their own. What clients send under these names is dropped by request-writer.
 
 import { X509Certificate } from 'node:crypto';
+import type { Fingerprints } from '../wire/fingerprint.ts';
 
 /** Longer certificates are not passed on whole: heads have limits too. */
 const LONGEST_DER_BYTES = 4096;
@@ -27,6 +28,11 @@ export function certificateLines(der: Buffer): string {
   // RFC 9440 2.2: a byte sequence of structured fields.
   if (der.length <= LONGEST_DER_BYTES) lines.push(`Client-Cert: :${der.toString('base64')}:`);
   return lines.map((line) => `${line}\r\n`).join('');
+}
+
+/** The lines for the fingerprints of a hello. */
+export function fingerprintLines({ ja3, ja4 }: Fingerprints): string {
+  return `X-Client-Ja3: ${ja3}\r\nX-Client-Ja4: ${ja4}\r\n`;
 }
 
 /** Nothing that could end a line, and no letters that a field cannot hold: those as RFC 4514 2.4 writes them. */

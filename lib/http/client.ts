@@ -3,6 +3,7 @@
 
 import { isIP } from 'node:net';
 import { sameIgnoringCase } from '../wire/fields.ts';
+import type { Fingerprints } from '../wire/fingerprint.ts';
 import type { ForwardedMode, ForwardedOptions } from './options.ts';
 
 /** What happens to a field that names the client: nothing is added, ours goes behind theirs, ours alone. */
@@ -12,8 +13,10 @@ export const Forward = { OFF: 0, APPEND: 1, REPLACE: 2 } as const;
 export interface SecuredClient {
   /** The name that it asked for, in lower case; '' for none. */
   readonly serverName: string;
-  /** Lines that tell upstreams of its certificate, '' without one. */
+  /** Lines that tell upstreams of its certificate and its hello, '' without. */
   readonly lines: string;
+  /** Of its hello; null where nobody asks. */
+  readonly fingerprints: Fingerprints | null;
   /** Whether the certificate that it was shown holds for this host (lower case) too. */
   covers(host: string): boolean;
 }
@@ -41,6 +44,8 @@ export class Client {
   readonly scheme: 'http' | 'https';
   /** Whether fields that tell of a certificate are kept: from trusted proxies that have shown none of their own. */
   readonly keepsCertificate: boolean;
+  /** Of its TLS hello, for routes; null without TLS, or where no route asks. */
+  readonly fingerprints: Fingerprints | null;
   readonly #secured: SecuredClient | null;
   readonly #serverName: Buffer;
   /** Another host that the certificate has been found to hold for. */
@@ -55,6 +60,7 @@ export class Client {
   ) {
     this.scheme = secured === null ? 'http' : 'https';
     this.#secured = secured;
+    this.fingerprints = secured?.fingerprints ?? null;
     this.#serverName = Buffer.from(secured?.serverName ?? '', 'latin1');
     this.keepsCertificate = trusted && (secured === null || secured.lines === '');
     // Whatever is not an address must not get into a head.

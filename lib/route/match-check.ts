@@ -15,6 +15,10 @@ export function checkMatch(match: MatchOptions): string[] {
     ...checkList('path', match.path, matchedPathFault),
     ...checkList('method', match.method, methodFault),
     ...checkHeader(match.header ?? {}),
+    ...checkList('ja3', match.ja3, (text) =>
+      /^[0-9a-f]{32}$/.test(text) ? '' : 'write its 32 hexadecimal digits in lower case',
+    ),
+    ...checkList('ja4', match.ja4, ja4Fault),
   ];
 }
 
@@ -104,6 +108,12 @@ function methodFault(text: string): string {
   if (text === '*') return 'leave method out to match every method';
   if (methodCode(upper) >= 0) return `methods are written in upper case: "${upper}"`;
   return `not a method that can arrive${didYouMean(upper, METHODS)}`;
+}
+
+function ja4Fault(text: string): string {
+  return /^[a-z0-9]{10}_[0-9a-f]{12}_[0-9a-f]{12}$/i.test(text)
+    ? ''
+    : 'write it whole, such as "t13d1516h2_8daaf6152771_e5627efa2ab1"';
 }
 
 function checkHeader(header: Readonly<Record<string, string>>): string[] {

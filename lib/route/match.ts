@@ -2,6 +2,7 @@
 // path-trie); these conditions are tried on the few routes that the indexes leave.
 
 import type { Fields } from '../wire/fields.ts';
+import type { Fingerprints } from '../wire/fingerprint.ts';
 import { methodCode } from '../wire/http1/method.ts';
 import type { MatchOptions } from './options.ts';
 import { sameBytes } from './span-map.ts';
@@ -24,6 +25,8 @@ export class RouteQuery {
   /** A code of `wire/http1/method`; any other number is a method that no condition names. */
   method = -1;
   fields: Fields;
+  /** Of the client's TLS hello; null without one, or where no route asks. */
+  hello: Fingerprints | null = null;
 
   constructor(fields: Fields) {
     this.bytes = fields.bytes;
@@ -40,6 +43,8 @@ export interface Candidate {
   readonly methodsHigh: number;
   /** All must hold; null asks nothing. */
   readonly fields: readonly FieldCondition[] | null;
+  readonly ja3: ReadonlySet<string> | null;
+  readonly ja4: ReadonlySet<string> | null;
 }
 
 interface FieldCondition {
@@ -63,6 +68,8 @@ export function compileCandidate(route: number, match: MatchOptions | undefined)
     methodsHigh:
       methods === undefined ? ALL : methods.reduce((bits, code) => (code < 32 ? bits : bits | (1 << (code - 32))), 0),
     fields: fields.length === 0 ? null : fields,
+    ja3: match?.ja3 === undefined ? null : new Set(match.ja3),
+    ja4: match?.ja4 === undefined ? null : new Set(match.ja4),
   };
 }
 
@@ -83,7 +90,10 @@ const ALL = -1;
 
 function conditionsHold(candidate: Candidate, query: RouteQuery): boolean {
   return (
-    methodHolds(candidate, query.method) && (candidate.fields === null || fieldsHold(candidate.fields, query.fields))
+    methodHolds(candidate, query.method) &&
+    (candidate.fields === null || fieldsHold(candidate.fields, query.fields)) &&
+    (candidate.ja3 === null || (query.hello !== null && candidate.ja3.has(query.hello.ja3))) &&
+    (candidate.ja4 === null || (query.hello !== null && candidate.ja4.has(query.hello.ja4)))
   );
 }
 

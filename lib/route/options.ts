@@ -14,6 +14,9 @@ export interface MatchOptions {
   readonly method?: readonly string[] | undefined;
   /** Field name to expected value; `*` asks only that the field is there. */
   readonly header?: Readonly<Record<string, string>> | undefined;
+  /** Fingerprints of the client's TLS hello; requests without TLS have none, and match nothing here. */
+  readonly ja3?: readonly string[] | undefined;
+  readonly ja4?: readonly string[] | undefined;
 }
 
 /** What is changed in an exchange on its way. */

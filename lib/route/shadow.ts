@@ -39,6 +39,9 @@ interface Extent {
   readonly methods: ReadonlySet<string> | null;
   /** Lower-case name to value. */
   readonly header: ReadonlyMap<string, string>;
+  /** Null: every one, and none. */
+  readonly ja3: ReadonlySet<string> | null;
+  readonly ja4: ReadonlySet<string> | null;
 }
 
 function extentOf(match: MatchOptions | undefined): Extent {
@@ -47,6 +50,8 @@ function extentOf(match: MatchOptions | undefined): Extent {
     paths: (match?.path ?? ['/*']).map(parsePath),
     methods: match?.method === undefined ? null : new Set(match.method),
     header: new Map(Object.entries(match?.header ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
+    ja3: match?.ja3 === undefined ? null : new Set(match.ja3),
+    ja4: match?.ja4 === undefined ? null : new Set(match.ja4),
   };
 }
 
@@ -54,11 +59,18 @@ function covers(outer: Extent, inner: Extent): boolean {
   return (
     inner.hosts.every((host) => outer.hosts.some((pattern) => hostCovers(pattern, host))) &&
     inner.paths.every((path) => outer.paths.some((pattern) => pathCovers(pattern, path))) &&
-    (outer.methods === null || (inner.methods?.isSubsetOf(outer.methods) ?? false)) &&
+    within(inner.methods, outer.methods) &&
+    within(inner.ja3, outer.ja3) &&
+    within(inner.ja4, outer.ja4) &&
     [...outer.header].every(
       ([name, value]) => inner.header.has(name) && (value === '*' || value === inner.header.get(name)),
     )
   );
+}
+
+/** Null holds everything. */
+function within(inner: ReadonlySet<string> | null, outer: ReadonlySet<string> | null): boolean {
+  return outer === null || (inner?.isSubsetOf(outer) ?? false);
 }
 
 /** A request that the route matches, unless one of its patterns makes no sense. */
@@ -77,5 +89,6 @@ function sampleOf(extent: Extent): RouteQuery {
     fields.setValue(i, at, (at += Buffer.byteLength(value)));
   });
   query.method = extent.methods === null ? methodCode('GET') : methodCode([...extent.methods][0] ?? '');
+  query.hello = { ja3: [...(extent.ja3 ?? [''])][0] ?? '', ja4: [...(extent.ja4 ?? [''])][0] ?? '' };
   return query;
 }

@@ -4,7 +4,7 @@
 import { unmapAddress } from '../base/address.ts';
 import { type ProxyError, proxyError } from '../base/errors.ts';
 import { Client, type SecuredClient } from '../http/client.ts';
-import { certificateLines } from '../http/client-certificate.ts';
+import { certificateLines, fingerprintLines } from '../http/client-certificate.ts';
 import { DownstreamConnection } from '../http/h1/downstream.ts';
 import { DownstreamSession } from '../http/h2/downstream.ts';
 import type { Drainable, HttpListener } from '../http/listener.ts';
@@ -17,6 +17,7 @@ import type { Terminator } from '../tls/terminator.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import { ClientHello, HELLO_BYTES, Hello, readClientHello } from '../wire/client-hello.ts';
 import { Detected, detect } from '../wire/detect.ts';
+import { type Fingerprints, fingerprint } from '../wire/fingerprint.ts';
 import { type ProxyEnd, ProxyHeader, ProxyRead, readProxyHeader } from '../wire/proxy-protocol.ts';
 import { Preface, Reading } from './preface.ts';
 import type { ListenerPlan } from './snapshot.ts';
@@ -195,22 +196,27 @@ export class Session {
     const { connection } = this;
     const { serverName } = hello;
     const early = Buffer.from(bytes);
+    const fingerprints = this.#dispatcher.plan.fingerprints ? fingerprint(early, 0, hello.length) : null;
     const accepted: Accepted = {
-      secured: (link) => this.#secured(tls, link, serverName),
-      refused: (cause) => this.#count(proxyError('bad_handshake', cause)),
+      secured: (link) => this.#secured(tls, link, serverName, fingerprints),
+      refused: (cause) => this.#count(proxyError('bad_handshake', cause), fingerprints?.ja4),
     };
     if (hello.alpn[0] === CHALLENGE_PROTOCOL && tls.prove(connection, serverName, early, accepted)) return;
     tls.accept(connection, serverName, early, accepted);
   }
 
   /** The handshake is over: from here on it is as without TLS. */
-  #secured(tls: Terminator, link: SecureLink, serverName: string): void {
+  #secured(tls: Terminator, link: SecureLink, serverName: string, fingerprints: Fingerprints | null): void {
     const { plan } = this.#dispatcher;
     if (plan.options.protocol === 'tcp') return this.#passTo(plan.cluster!, null);
     const certificate = plan.options.tls!.clientAuth === null ? null : link.peerCertificate();
+    // A trusted proxy tells of its own client, if it does.
+    const told =
+      plan.options.tls!.fingerprint && fingerprints !== null && !this.#trusted ? fingerprintLines(fingerprints) : '';
     const secured: SecuredClient = {
       serverName,
-      lines: certificate === null ? '' : certificateLines(certificate),
+      lines: told + (certificate === null ? '' : certificateLines(certificate)),
+      fingerprints,
       // Asked anew each time: certificates are replaced while connections stay.
       covers: (host) => tls.store.named(host) === tls.store.find(serverName),
     };
@@ -286,7 +292,7 @@ export class Session {
     this.connection.destroy();
   }
 
-  #count(error: ProxyError): void {
+  #count(error: ProxyError, ja4?: string): void {
     const { http, plan } = this.#dispatcher;
     http.stats.refused++;
     http.log.limited(`refused ${error.code}`, 1000).info('connection refused', {
@@ -294,6 +300,7 @@ export class Session {
       client: this.#source.address,
       cause: error.code,
       detail: error.detail,
+      ja4,
     });
   }
 }

@@ -20,6 +20,8 @@ export interface ListenerPlan {
   readonly securedRoutes: Table<RouteTarget>;
   /** Termination, null when there is none. */
   readonly tls: Terminator | null;
+  /** Whether fingerprints of hellos are made: routes or endpoints want them. */
+  readonly fingerprints: boolean;
   /** tcp: where every connection goes. */
   readonly cluster: Cluster | null;
   /** auto: where bytes go that are neither TLS nor HTTP, and silent clients. */

@@ -21,6 +21,8 @@ export interface TlsOptions {
   readonly handshakes: number;
   /** How long a session can be resumed, in seconds; 0: sessions are not resumed. */
   readonly resumptionMs: number;
+  /** Whether endpoints are told the fingerprints of the client's hello. */
+  readonly fingerprint: boolean;
   /** Strict-Transport-Security (RFC 6797) of every reply, null for none. */
   readonly hsts: HstsOptions | null;
 }

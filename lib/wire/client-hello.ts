@@ -100,9 +100,7 @@ export function readClientHello(bytes: Uint8Array, start: number, end: number, i
   }
   if (at - start > HELLO_BYTES) return refuse(into, 'too_large');
   into.length = at - start;
-  const inOneRecord = at - start === RECORD_HEADER_BYTES + size;
-  const message = inOneRecord ? bytes.subarray(start + RECORD_HEADER_BYTES, at) : gather(bytes, start, at, size);
-  const fault = readMessage(message, into);
+  const fault = readMessage(gatherMessage(bytes, start, at), into);
   return fault === '' ? Hello.DONE : refuse(into, fault);
 }
 
@@ -134,9 +132,11 @@ function leastWireBytes(size: number): number {
   return size + RECORD_HEADER_BYTES * Math.ceil(size / LARGEST_FRAGMENT_BYTES);
 }
 
-/** The message out of its records, in a copy. The records were checked before. */
-function gather(bytes: Uint8Array, start: number, end: number, size: number): Uint8Array {
-  const message = new Uint8Array(size);
+/** The message out of its records, which `readClientHello` has found whole in `start..end`: a copy if they are several. */
+export function gatherMessage(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const first = start + RECORD_HEADER_BYTES;
+  if (first + u16(bytes, start + 3) >= end) return bytes.subarray(first, end);
+  const message = new Uint8Array(end - start);
   let filled = 0;
   for (let at = start; at < end; ) {
     const fragment = u16(bytes, at + 3);
@@ -145,7 +145,7 @@ function gather(bytes: Uint8Array, start: number, end: number, size: number): Ui
     filled += fragment;
     at += fragment;
   }
-  return message;
+  return message.subarray(0, filled);
 }
 
 function readMessage(message: Uint8Array, into: ClientHello): string {
@@ -280,7 +280,7 @@ function readVersions(message: Uint8Array, start: number, end: number, into: Cli
 }
 
 /** Values that clients sprinkle in to keep servers tolerant: 0x0a0a, 0x1a1a ... 0xfafa (RFC 8701 2). */
-function isGrease(value: number): boolean {
+export function isGrease(value: number): boolean {
   return (value & 0x0f0f) === 0x0a0a && value >> 8 === (value & 0xff);
 }
 

@@ -25,7 +25,7 @@ export const FieldId = {
   PROXY_AUTHENTICATE: 19,
   PROXY_AUTHORIZATION: 20,
   MAX_FORWARDS: 21,
-  /** Any of the fields that tell of a client's certificate. */
+  /** Any of the fields that tell what a client has shown of itself by TLS. */
   CLIENT_CERTIFICATE: 22,
   /** Several of them are one in HTTP/1. */
   COOKIE: 23,
@@ -56,6 +56,8 @@ const NAMES: readonly (readonly [string, number])[] = [
   ['cookie', FieldId.COOKIE],
   ['client-cert', FieldId.CLIENT_CERTIFICATE],
   ['client-cert-chain', FieldId.CLIENT_CERTIFICATE],
+  ['x-client-ja3', FieldId.CLIENT_CERTIFICATE],
+  ['x-client-ja4', FieldId.CLIENT_CERTIFICATE],
   ['x-client-cert-subject', FieldId.CLIENT_CERTIFICATE],
   ['x-client-cert-san', FieldId.CLIENT_CERTIFICATE],
   ['x-client-cert-fingerprint', FieldId.CLIENT_CERTIFICATE],

@@ -578,3 +578,28 @@ test('connections that are cut while they end leave no descriptor behind', async
   for (const client of clients) client.destroy();
   await eventually(() => openDescriptors(process.pid) <= before + 1, 'descriptors are closed');
 });
+
+test('routes and endpoints know the fingerprints of a hello, and clients cannot make them up', async (t) => {
+  const certificates = new Certificates(t);
+  const own = `certificates: [${pair(certificates.leaf(['localhost']))}]`;
+  const forged = { 'X-Client-Ja3': 'forged', 'x-client-ja4': 'forged' };
+  const seenBy = async (proxy: TestProxy, options: ConnectionOptions = {}) => {
+    const { body } = await ask(proxy.port('web'), {
+      servername: 'localhost',
+      headers: { host: 'localhost', ...forged },
+      ...options,
+    });
+    return JSON.parse(String(body)) as { known?: number; headers: Record<string, string> };
+  };
+  const learning = await start(t, `${own}, fingerprint: true`);
+  const { 'x-client-ja3': ja3 = '', 'x-client-ja4': ja4 = '' } = (await seenBy(learning)).headers;
+  assert.match(ja3, /^[0-9a-f]{32}$/);
+  assert.match(ja4, /^t13d\d{4}00_[0-9a-f]{12}_[0-9a-f]{12}$/);
+  assert.equal((await seenBy(learning)).headers['x-client-ja4'], ja4);
+  assert.match((await seenBy(learning, { maxVersion: 'TLSv1.2' })).headers['x-client-ja4']!, /^t12d/);
+  const known = `{ match: { ja3: ["${ja3}"], ja4: "${ja4}" }, respond: { status: 200, body: '{"known":1}' } }`;
+  const choosing = await start(t, own, `routes: [${known}, { cluster: app }]`);
+  assert.equal((await seenBy(choosing)).known, 1);
+  const { headers } = await seenBy(choosing, { maxVersion: 'TLSv1.2' });
+  assert.equal(headers['x-client-ja4'], undefined);
+});

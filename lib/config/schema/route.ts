@@ -18,6 +18,12 @@ const match = section({
     .optional()
     .describe('`GET` and the like, in capitals; one or a list. `GET` does not include `HEAD`.'),
   header: headers.optional().describe('Fields that must be there, with their exact value; `"*"` takes any value.'),
+  ja3: oneOrMore(text('JA3'))
+    .optional()
+    .describe("JA3 of the client's TLS hello, 32 hexadecimal digits; one or a list. Requests without TLS have none."),
+  ja4: oneOrMore(text('JA4'))
+    .optional()
+    .describe("JA4 of the client's TLS hello, such as `t13d1516h2_8daaf6152771_e5627efa2ab1`; one or a list."),
 });
 
 const rewrite = section({

@@ -110,6 +110,12 @@ export const listenerTls = section({
   resumption: duration({ max: 7 * 24 * 60 * 60 * 1000 })
     .prefault('24h')
     .describe('How long a session can be resumed without a whole handshake, at most a week; 0: never.'),
+  fingerprint: z
+    .boolean()
+    .prefault(false)
+    .describe(
+      "Tells endpoints the JA3 and JA4 of the client's hello, in `X-Client-Ja3` and `X-Client-Ja4`. Routes can ask for both without this.",
+    ),
   hsts: hsts.optional().describe('Strict-Transport-Security on replies over TLS.'),
 });
 
@@ -122,7 +128,9 @@ const pins = z
 
 /** `tls` of a cluster. */
 export const clusterTls = section({
-  ca: text('file').optional().describe("PEM file with the authorities of the endpoints; by default the system's."),
+  ca: text('file')
+    .optional()
+    .describe('PEM file with the authorities of the endpoints; by default the public ones that Node comes with.'),
   serverName: text('server name')
     .optional()
     .describe('The name that is asked for and verified; by default the host of the endpoint.'),

@@ -270,6 +270,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     this.upgrading = asksForUpgrade();
     if (this.client.keepsId) this.#keptId = incomingId(KEPT_ID_BYTES);
     this.connection.expireIn(0);
+    query.hello = this.client.fingerprints;
     this.route = head.maxForwards === 0 ? LAST_HOP : (this.#listener.routes.find(query) ?? NO_ROUTE);
     const sink = this.route.action.begin(this);
     // Set first: the sink may answer, and be over, before it returns.

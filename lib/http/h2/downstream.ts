@@ -232,6 +232,7 @@ export class DownstreamStream extends Stream implements Exchange, ReplySink, Sou
     this.#awaitsContinue = head.expectsContinue;
     this.#grpc = asksForGrpc(head);
     if (this.client.keepsId) this.#keptId = incomingId(KEPT_ID_BYTES);
+    query.hello = this.client.fingerprints;
     this.route = head.maxForwards === 0 ? LAST_HOP : (listener.routes.find(query) ?? NO_ROUTE);
     const sink = this.route.action.begin(this);
     this.#sink = sink;
