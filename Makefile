@@ -82,6 +82,10 @@ bench: install ## Millrace beside nginx, HAProxy and Node proxies; ARGS='--help'
 soak: install ## minutes of mixed load; fails when memory, descriptors or slabs grow
 	@node native-bench/soak.ts $(ARGS)
 
+.PHONY: tls-grade
+tls-grade: install ## the grade that testssl.sh gives each TLS profile; minutes
+	@node native-bench/tls-grade.ts
+
 .PHONY: micro
 micro: install ## single functions beside what others use, timed by tinybench; ARGS='--list'
 	@node native-bench/micro/run.ts $(ARGS)

@@ -52,7 +52,6 @@ export const ERRORS = {
   connect_timeout: kind('upstream', 504, 'always', 'The origin did not accept the connection in time.'),
   tls_failed: kind('upstream', 502, 'always', 'The connection to the origin could not be secured.'),
   stream_refused: kind('upstream', 502, 'always', 'The origin did not take the request.'),
-  no_upgrade: kind('upstream', 502, 'never', 'The origin cannot change to another protocol.'),
   origin_closed: kind('upstream', 502, 'unsent', 'The origin closed the connection before it answered.'),
   bad_response: kind('upstream', 502, 'never', 'The answer of the origin is not valid HTTP.'),
   response_timeout: kind('upstream', 504, 'never', 'The origin did not answer in time.'),

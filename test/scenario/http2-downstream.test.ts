@@ -2,13 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { Certificates } from '../support/certificates.ts';
 import { reply, replying } from '../support/http.ts';
 import { ask, frame, GET_BLOCK, http2Client, PREFACE, RawHttp2 } from '../support/http2.ts';
 import { startOrigin } from '../support/origin.ts';
-import { findProgram, pause, run } from '../support/process.ts';
+import { findProgram, pause, ROOT, run } from '../support/process.ts';
 import { httpTo, startProxy, type TestProxy } from '../support/proxy.ts';
 
 const MIB = 1024 * 1024;
@@ -317,4 +320,44 @@ test('curl speaks HTTP/2 with us, to both kinds of upload and to large replies',
   const sized = await run(t, curl, [...args, '--data-binary', '@package-lock.json', url]);
   assert.match(sized.out, /\n2 200$/);
   assert.match(sized.out, /"content-length":"\d+"/);
+});
+
+test('h2load gets every reply over TLS, with many streams on few connections', async (t) => {
+  const h2load = findProgram('h2load', 'nghttp2-client');
+  if (h2load === null) return t.skip('h2load is not installed');
+  const own = new Certificates(t).leaf(['localhost']);
+  const tls = `tls: { certificates: [{ cert: ${own.certFile}, key: ${own.keyFile} }] }`;
+  const proxy = await before(t, (_request, response) => response.end('x'.repeat(3000)), tls);
+  const url = `https://127.0.0.1:${proxy.port('web')}/`;
+  const { out } = await run(t, h2load, ['-n', '3000', '-c', '4', '-m', '50', url]);
+  assert.match(out, /Application protocol: h2/);
+  assert.match(out, /requests: 3000 total, 3000 started, 3000 done, 3000 succeeded, 0 failed, 0 errored, 0 timeout/);
+  assert.match(out, /traffic: .* 8\.58MB \(9000000\) data/);
+});
+
+test('nghttp gets a page and its parts, sends a body, and stays within its own small windows', async (t) => {
+  const nghttp = findProgram('nghttp', 'nghttp2-client');
+  if (nghttp === null) return t.skip('nghttp is not installed');
+  const proxy = await before(t, (request, response) => {
+    if (request.method === 'POST') return echo(request, response);
+    response.end('y'.repeat(200_000));
+  });
+  const url = (path: string): string => `http://127.0.0.1:${proxy.port('web')}${path}`;
+  const many = ['/a', '/b', '/c'].map(url);
+  const got = await run(t, nghttp, ['-w', '10', '-W', '12', ...many]);
+  assert.equal(got.out.match(/y/g)?.length, 600_000);
+  const padded = await run(t, nghttp, [
+    '-b',
+    '100',
+    '--trailer',
+    'x: 1',
+    '-d',
+    'package-lock.json',
+    '-H',
+    ':method: POST',
+    url('/p'),
+  ]);
+  assert.equal(padded.code, 0, padded.err);
+  const { length } = JSON.parse(padded.out);
+  assert.equal(length, statSync(join(ROOT, 'package-lock.json')).size);
 });

@@ -579,6 +579,28 @@ test('connections that are cut while they end leave no descriptor behind', async
   await eventually(() => openDescriptors(process.pid) <= before + 1, 'descriptors are closed');
 });
 
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`a ${version} ticket of somebody else's, or of before a restart, costs a whole handshake and nothing else`, async (t) => {
+    const certificates = new Certificates(t);
+    const own = `certificates: [${pair(certificates.leaf(['a.test']))}]`;
+    const options = { servername: 'a.test', minVersion: version, maxVersion: version };
+    const before = await start(t, own);
+    const socket = await shake(t, before.port('web'), options);
+    assert.ok(!(socket instanceof Error));
+    const session = await new Promise<Buffer>((resolve) => {
+      if (version === 'TLSv1.2') return resolve(socket.getSession()!);
+      socket.once('session', resolve);
+      socket.write('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n');
+    });
+    const after = await start(t, own);
+    for (let tries = 0; tries < 2; tries++) {
+      const again = await shake(t, after.port('web'), { ...options, session });
+      assert.ok(!(again instanceof Error), String(again));
+      assert.ok(!again.isSessionReused());
+    }
+  });
+}
+
 test('routes and endpoints know the fingerprints of a hello, and clients cannot make them up', async (t) => {
   const certificates = new Certificates(t);
   const own = `certificates: [${pair(certificates.leaf(['localhost']))}]`;

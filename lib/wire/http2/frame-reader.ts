@@ -151,7 +151,7 @@ export class FrameReader {
     this.#headerLeft = FRAME_HEADER_BYTES;
     const kept = this.#kept;
     const start = this.#keptBytes - this.#length;
-    if (inBlock && this.#blockStream !== 0) this.#continue(kept, start);
+    if (inBlock && this.#blockStream !== 0) this.#continue(kept);
     else {
       this.#keptBytes = 0;
       this.#take(kept, start, start + this.#length);
@@ -191,7 +191,7 @@ export class FrameReader {
   }
 
   /** A CONTINUATION has been kept behind what came before. */
-  #continue(kept: Buffer, _start: number): void {
+  #continue(kept: Buffer): void {
     if (++this.#continuations > CONTINUATIONS) {
       return this.fail(Reason.ENHANCE_YOUR_CALM, `more than ${CONTINUATIONS} CONTINUATION frames`);
     }
