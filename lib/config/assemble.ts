@@ -1,13 +1,12 @@
 // From the document's keys to the option types of the rooms. Pure renaming: units, defaults and checks are done before.
 
 import type { ListenerOptions } from '../server/options.ts';
-import type { ClusterOptions } from '../upstream/options.ts';
-import { assembleClusterTls, assembleListenerTls } from './assemble-tls.ts';
+import { assembleCluster, assembleRetries } from './assemble-cluster.ts';
+import { assembleListenerTls } from './assemble-tls.ts';
 import type { Configuration } from './configuration.ts';
 import type { CheckedDocument } from './schema.ts';
 
 type CheckedListener = CheckedDocument['listeners'][string];
-type CheckedCluster = CheckedDocument['clusters'][string];
 
 /** The configuration that a document without faults stands for. Files are named from `folder`. */
 export function assembleConfiguration(document: CheckedDocument, folder: string): Configuration {
@@ -40,29 +39,14 @@ function assembleListener(listener: CheckedListener, folder: string): ListenerOp
     },
     limits,
     forwarded,
-    routes: routed ? [{ cluster }] : listener.routes,
+    routes: routed
+      ? [{ cluster }]
+      : listener.routes.map(({ retries, ...route }) => ({
+          ...route,
+          ...(retries !== undefined && { retries: assembleRetries(retries) }),
+        })),
     tls: listener.tls === undefined ? null : assembleListenerTls(listener.tls, protocol, folder),
     httpsPort: listener.httpsRedirect === true ? 443 : listener.httpsRedirect || 0,
-  };
-}
-
-function assembleCluster(cluster: CheckedCluster, folder: string): ClusterOptions {
-  const { balance, endpoints, host, protocol, proxyProtocol, pool, timeouts } = cluster;
-  return {
-    balance,
-    endpoints: endpoints.map((endpoint) => ('kind' in endpoint ? { address: endpoint, weight: 1 } : endpoint)),
-    host,
-    protocol,
-    proxyProtocol,
-    pool: {
-      idle: pool.idle,
-      max: pool.max,
-      idleTimeoutMs: pool.idleTimeout,
-      queue: pool.queue,
-      queueTimeoutMs: pool.queueTimeout,
-    },
-    timeouts: { connectMs: timeouts.connect, responseMs: timeouts.response, idleMs: timeouts.idle },
-    tls: cluster.tls === undefined ? null : assembleClusterTls(cluster.tls, folder),
   };
 }
 

@@ -2,6 +2,8 @@
 // business of the rooms; this file only puts it together.
 
 import type { Log } from '../base/log.ts';
+import { Discovery } from '../discovery/discovery.ts';
+import { HealthChecker } from '../health/checker.ts';
 import { answering, redirecting, responding } from '../http/action.ts';
 import type { Action, RouteTarget } from '../http/exchange.ts';
 import { proxied } from '../http/proxy.ts';
@@ -20,14 +22,17 @@ import { Originator } from '../tls/originator.ts';
 import { Terminator } from '../tls/terminator.ts';
 import { TicketKeys, ticketSecret } from '../tls/ticket.ts';
 import { Cluster } from '../upstream/cluster.ts';
+import type { ClusterOptions } from '../upstream/options.ts';
 import type { Configuration } from './configuration.ts';
+import { readEndpoints } from './endpoint-list.ts';
+import { stickySecret } from './sticky-secret.ts';
 
 /** Builds everything that a configuration describes. It must have been checked: a name that leads nowhere throws. */
 export function buildSnapshot(configuration: Configuration, log: Log): Snapshot {
   const clusters = new Map(
     Object.entries(configuration.clusters).map(([name, options]) => {
       const tls = options.tls === null ? null : new Originator(name, options.tls, log);
-      return [name, new Cluster(name, options, tls)];
+      return [name, buildCluster(name, options, tls, log)];
     }),
   );
   const tickets = new TicketKeys(ticketSecret());
@@ -126,12 +131,23 @@ function buildAction(route: RouteOptions, clusters: ReadonlyMap<string, Cluster>
     const { status, headers, body } = route.respond;
     return responding(status, headers ?? {}, body);
   }
-  return proxied(resolve(clusters, route.cluster!), log);
+  return proxied(resolve(clusters, route.cluster!), log, route.retries);
 }
 
 function resolve(clusters: ReadonlyMap<string, Cluster>, name: string): Cluster {
   const cluster = clusters.get(name);
   if (cluster === undefined) throw new Error(`cluster ${name} is not defined`);
+  return cluster;
+}
+
+/** A cluster with who looks after it. */
+function buildCluster(name: string, options: ClusterOptions, tls: Originator | null, log: Log): Cluster {
+  const { sticky, health, discovery } = options;
+  const secret = sticky === null || sticky.secret !== '' ? '' : stickySecret();
+  const used = secret === '' || sticky === null ? options : { ...options, sticky: { ...sticky, secret } };
+  const cluster = new Cluster(name, used, tls, log);
+  if (health !== null) cluster.keepers.push(new HealthChecker(cluster, health));
+  if (discovery !== null) cluster.keepers.push(new Discovery(cluster, discovery, readEndpoints, log));
   return cluster;
 }
 

@@ -3,6 +3,7 @@
 
 import { type Address, formatAddress, unmapAddress } from '../base/address.ts';
 import { didYouMean } from '../base/nearest.ts';
+import { checkCluster } from './check-cluster.ts';
 import { checkRoutes } from './check-routes.ts';
 import { checkClusterTls, checkListenerTls } from './check-tls.ts';
 import type { DocumentPath, Finding } from './error.ts';
@@ -72,7 +73,7 @@ class DocumentCheck {
     }
     if (protocol === 'tcp') this.#tcpListener(path, listener);
     else if (protocol === 'http' || protocol === 'auto') this.#httpListener(path, listener, protocol);
-    this.#tls(checkListenerTls([...path, 'tls'], listener['tls'], protocol, this.#folder));
+    this.#take(checkListenerTls([...path, 'tls'], listener['tls'], protocol, this.#folder));
     const trusted = list(listener['trustedProxies']).length > 0;
     const header = listener['proxyProtocol'];
     if ((header === 'accept' || header === 'require') && !trusted) {
@@ -83,7 +84,7 @@ class DocumentCheck {
     }
   }
 
-  #tls({ errors, warnings }: CheckResult): void {
+  #take({ errors, warnings }: CheckResult): void {
     this.errors.push(...errors);
     this.warnings.push(...warnings);
   }
@@ -130,22 +131,8 @@ class DocumentCheck {
   }
 
   #cluster(path: DocumentPath, cluster: Readonly<Record<string, unknown>>): void {
-    this.#tls(checkClusterTls([...path, 'tls'], cluster['tls'], this.#folder));
-    const seen = new Map<string, number>();
-    const endpoints = cluster['endpoints'];
-    if (!Array.isArray(endpoints)) return;
-    for (const [index, endpoint] of endpoints.entries()) {
-      const text = typeof endpoint === 'string' ? endpoint : record(endpoint)['address'];
-      if (typeof text !== 'string') continue;
-      const address = readAddress(text, true);
-      if ('fault' in address) continue;
-      const key = formatAddress({ ...address, host: address.host.toLowerCase() });
-      const first = seen.get(key);
-      const at =
-        typeof endpoint === 'string' ? [...path, 'endpoints', index] : [...path, 'endpoints', index, 'address'];
-      if (first === undefined) seen.set(key, index);
-      else this.#fail(at, `is the same address as endpoints[${first}]; keep one and give it a weight`);
-    }
+    this.#take(checkClusterTls([...path, 'tls'], cluster['tls'], this.#folder));
+    this.#take(checkCluster(path, cluster));
   }
 
   #reference(path: DocumentPath, name: unknown): void {

@@ -26,6 +26,8 @@ export interface Action {
 export interface ReplySink extends Sink<ResponseHead> {
   /** Where the reply comes from, so that it can be paused; set by the action while there is one. */
   source: Source | null;
+  /** Lines for the head of the final reply, set by the action before it; they serve once. */
+  added: string;
   /**
    * The reply was `101`, and its head has been sent: from now on the client's bytes go to `upstream` and back. Owns
    * `upstream`; `start..end` of the shared memory is what it has sent already. `ended` is told once when it is over.

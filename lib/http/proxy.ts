@@ -5,13 +5,16 @@ import { type ProxyError, proxyError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Queue, Queued } from '../base/queue.ts';
 import { type Connection, wheel } from '../io/connection.ts';
+import { flush } from '../io/send.ts';
 import { Timed } from '../io/wheel.ts';
 import type { Cluster, Waiter } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
+import type { RetryCause, RetryOptions } from '../upstream/options.ts';
 import type { Fields } from '../wire/fields.ts';
 import type { RequestHead, ResponseHead } from '../wire/http1/head.ts';
 import { memory } from '../wire/http1/llhttp.ts';
 import { Method } from '../wire/http1/method.ts';
+import { cookieOf, hashOf } from './affinity.ts';
 import type { Action, Exchange } from './exchange.ts';
 import { UpstreamConnection } from './h1/upstream.ts';
 import type { UpstreamSession } from './h2/upstream.ts';
@@ -24,12 +27,12 @@ import type { Upstream, UpstreamUser } from './upstream.ts';
 /** Endpoints tried for one exchange while connections are refused or not accepted in time; each once. */
 const DIALS = 10;
 
-/** Passes exchanges on to `cluster`. */
-export function proxied(cluster: Cluster, log: Log): Action {
+/** Passes exchanges on to `cluster`; `retries` stands in for the cluster's own. */
+export function proxied(cluster: Cluster, log: Log, retries: RetryOptions = cluster.options.retries): Action {
   return {
     begin(exchange) {
       const passage = free.pop() ?? new Passage();
-      passage.begin(exchange, cluster, log);
+      passage.begin(exchange, cluster, retries, log);
       return passage;
     },
   };
@@ -54,7 +57,20 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   readonly #kept = new Kept();
   #keeping = false;
   #connected = false;
+  /** Once a pooled connection has died under it, or a stream was refused. */
   #retried = false;
+  #policy: RetryOptions = null as never;
+  /** Tries after the first that policy and budget have allowed. */
+  #attempts = 0;
+  #inBudget = false;
+  /** Whether sending it twice does no harm. */
+  #repeatable = false;
+  #backoff: NodeJS.Timeout | null = null;
+  #hash = 0;
+  /** The endpoint that the client's cookie names. */
+  #bound: Endpoint | null = null;
+  /** When it was sent, where that is measured. */
+  #sentMs = 0;
   #chunked = false;
   #requestOver = false;
   #replyOver = false;
@@ -66,13 +82,17 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   /** Whether the reply's head was all there was to pass on. */
   #bodyless = false;
 
-  begin(exchange: Exchange, cluster: Cluster, log: Log): void {
+  begin(exchange: Exchange, cluster: Cluster, retries: RetryOptions, log: Log): void {
     this.#exchange = exchange;
     this.#cluster = cluster;
     this.#log = log;
     this.#keeping = false;
     this.#connected = false;
     this.#retried = false;
+    this.#policy = retries;
+    this.#attempts = 0;
+    this.#hash = 0;
+    this.#bound = null;
     this.#chunked = false;
     this.#requestOver = false;
     this.#replyOver = false;
@@ -89,7 +109,11 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
 
   head(head: RequestHead, last: boolean): boolean {
     const exchange = this.#exchange!;
-    const { host } = this.#cluster.options;
+    const { host, hash } = this.#cluster.options;
+    const { sticky } = this.#cluster;
+    if (hash !== null) this.#hash = hashOf(exchange, hash);
+    if (sticky !== null) this.#bound = sticky.find(cookieOf(exchange, sticky.options.cookie));
+    this.#repeatable = this.#policy.attempts > 0 && (this.#policy.unsafe || isIdempotent(exchange.method));
     this.#chunked = head.chunked;
     this.#requestOver = last;
     this.#awaitsContinue = head.expectsContinue && head.minor === 1;
@@ -175,10 +199,14 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   replyHead(head: ResponseHead, last: boolean): void {
     const { reply } = this.#exchange!;
     if (head.status >= 200 || head.status === 101) {
+      if (this.#judgeReply(head)) return;
       this.#replyBegun = true;
       this.#keeping = false;
     }
     const interim = head.status < 200;
+    const { sticky } = this.#cluster;
+    if (sticky !== null && !interim && this.#bound !== this.#endpoint)
+      reply.added = sticky.line(this.#endpoint!, this.#exchange!.client.scheme === 'https');
     if (this.#awaitsContinue) {
       this.#awaitsContinue = false;
       this.#progress(this.#upstream!);
@@ -206,13 +234,15 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   switched(connection: Connection, start: number, end: number): void {
     const { reply } = this.#exchange!;
     const endpoint = this.#endpoint!;
+    const cluster = this.#cluster;
     this.#upstream = null;
     this.#endpoint = null;
     this.#replyOver = true;
     reply.source = null;
     endpoint.stats.tunnels++;
     reply.tunnel(connection, start, end, () => {
-      endpoint.active--;
+      endpoint.leave();
+      cluster.wake();
     });
     this.#requestOver = true;
     this.#release();
@@ -238,6 +268,9 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     const refused = error.kind.retry === 'always';
     if (refused) endpoint.stats.connectFailures++;
     else endpoint.stats.failures++;
+    // Connections that were kept open are closed by the most sound of endpoints.
+    if (upstream.reused && error.kind.retry === 'unsent') this.#cluster.undecided(endpoint);
+    else this.#cluster.failed(endpoint, error.code);
     // What has been sent and not kept cannot be sent to another.
     const repeatable = refused && (!this.#connected || this.#keeping);
     // One endpoint may refuse a stream for a moment and take the next.
@@ -258,17 +291,76 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
       // Elsewhere if possible: an origin that is being stopped closes its connections first and its port last, so
       // a fresh connection to it would still be accepted, and then reset.
       this.#tried.push(endpoint);
-      const other = this.#cluster.pick(this.#tried);
+      const other = this.#cluster.pick(this.#tried, this.#hash);
       return this.#dial(other?.pool.roomy ? other : endpoint);
+    }
+    if (this.#tryAgain(endpoint, causeOf(error), repeatable)) {
+      this.#tell('no answer from endpoint, trying again', endpoint, error);
+      return;
     }
     this.#tell(error.code === 'internal' ? 'exchange failed' : 'no answer from endpoint', endpoint, error);
     this.#giveUp(error);
   }
 
+  /** What a final reply says about the endpoint; true when another try is made in its place. */
+  #judgeReply(head: ResponseHead): boolean {
+    const endpoint = this.#endpoint!;
+    const { status } = head;
+    const cluster = this.#cluster;
+    if (status === 502 || status === 503 || status === 504) cluster.failed(endpoint, `status ${status}`);
+    else cluster.succeeded(endpoint, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
+    if (!this.#policy.statuses.has(status)) return false;
+    // Whoever wants to be left alone for long is, unless there are others.
+    const alone = cluster.endpoints.length - this.#tried.length < 2;
+    if (alone && retryAfterMs(head) > this.#policy.longestBackoffMs) return false;
+    const upstream = this.#upstream!;
+    if (!this.#mayTryAgain()) return false;
+    this.#upstream = null;
+    this.#leaveEndpoint();
+    upstream.abandon();
+    this.#tell('endpoint answers with an error, trying again', endpoint, proxyError('bad_response', String(status)));
+    this.#waitAndTry(endpoint);
+    return true;
+  }
+
+  /** `unseen`: nothing of the request has reached it. */
+  #tryAgain(endpoint: Endpoint, cause: RetryCause | null, unseen: boolean): boolean {
+    if (cause === null || !this.#policy.on.has(cause) || !this.#mayTryAgain(unseen)) return false;
+    this.#waitAndTry(endpoint);
+    return true;
+  }
+
+  /** Whether policy and budget allow one more; then it is begun. */
+  #mayTryAgain(unseen = false): boolean {
+    if (!(this.#repeatable || unseen) || !this.#keeping || this.#attempts >= this.#policy.attempts) return false;
+    if (!this.#inBudget && !this.#cluster.beginRetry()) return false;
+    this.#inBudget = true;
+    this.#attempts++;
+    return true;
+  }
+
+  #waitAndTry(endpoint: Endpoint): void {
+    endpoint.stats.retries++;
+    this.#connected = false;
+    this.#tried.push(endpoint);
+    const { backoffMs, longestBackoffMs } = this.#policy;
+    const most = Math.min(backoffMs * 2 ** (this.#attempts - 1), longestBackoffMs);
+    // Somewhere between none and all, so that what failed together does not come back together.
+    this.#backoff = setTimeout(() => {
+      this.#backoff = null;
+      try {
+        this.proceed();
+      } catch (error) {
+        this.#giveUp(proxyError('internal', error instanceof Error ? (error.stack ?? '') : String(error)));
+      }
+      flush();
+    }, Math.random() * most);
+  }
+
   connected(upstream: Upstream): void {
-    // A fresh connection that fails has seen the request: no second try, so nothing need be kept; but a stream may be
-    // refused, which is to say that it has not.
-    this.#sendKept(upstream, upstream.multiplexed);
+    // A fresh connection that fails has seen the request: nothing need be kept of what must not be sent twice; but a
+    // stream may be refused, which is to say that it has not.
+    this.#sendKept(upstream, upstream.multiplexed || this.#repeatable);
   }
 
   override expire(): void {
@@ -299,7 +391,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
    */
   #acquire(): Upstream | null {
     const cluster = this.#cluster;
-    const endpoint = cluster.pickAvailable(this.#tried);
+    const endpoint = this.#boundEndpoint() ?? cluster.pickAvailable(this.#tried, this.#hash);
     if (endpoint === null) {
       const refusal = cluster.wait(this);
       if (refusal !== null) this.#giveUp(proxyError(refusal));
@@ -322,6 +414,13 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     return pooled;
   }
 
+  /** The one that the client's cookie names, while it can be used. */
+  #boundEndpoint(): Endpoint | null {
+    const endpoint = this.#bound;
+    if (endpoint === null || !endpoint.standing.eligible || this.#tried.includes(endpoint)) return null;
+    return endpoint.pool.available ? endpoint : null;
+  }
+
   #dial(endpoint: Endpoint): void {
     this.#enter(endpoint);
     this.#upstream = new UpstreamConnection(this.#cluster, endpoint, this, this.#exchange!.upgrading);
@@ -329,15 +428,16 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
 
   #enter(endpoint: Endpoint): void {
     this.#endpoint = endpoint;
-    endpoint.active++;
+    endpoint.enter();
     endpoint.stats.exchanges++;
   }
 
   #leaveEndpoint(): void {
     const endpoint = this.#endpoint;
     if (endpoint === null) return;
-    endpoint.active--;
+    endpoint.leave();
     this.#endpoint = null;
+    if (this.#cluster.options.requests > 0) this.#cluster.wake();
   }
 
   /** Begins the exchange on a connection that stands. */
@@ -345,6 +445,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     const exchange = this.#exchange!;
     this.#upstream = upstream;
     this.#connected = true;
+    this.#sentMs = this.#cluster.measures ? performance.now() : 0;
     upstream.begin(this, exchange.method === Method.HEAD, exchange.upgrading, this.#chunked);
     if (this.#paused) upstream.pause();
   }
@@ -365,10 +466,18 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
 
   /** Sets the deadline for what is awaited from the endpoint now. */
   #progress(upstream: Upstream): void {
-    const { responseMs, idleMs } = this.#cluster.options.timeouts;
+    const { idleMs } = this.#cluster.options.timeouts;
+    const responseMs = this.#responseMs();
     upstream.requestComplete = this.#requestOver;
     if (this.#replyBegun || upstream.blocked) upstream.expireIn(idleMs);
     else upstream.expireIn(this.#requestOver || this.#awaitsContinue ? responseMs : 0);
+  }
+
+  #responseMs(): number {
+    const { responseMs } = this.#cluster.options.timeouts;
+    const { eachMs, attempts } = this.#policy;
+    if (eachMs === 0 || !this.#repeatable || this.#attempts >= attempts) return responseMs;
+    return responseMs === 0 ? eachMs : Math.min(eachMs, responseMs);
   }
 
   #resumeRequest(): void {
@@ -393,6 +502,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     this.#cluster.leave(this);
     const exchange = this.#exchange!;
     exchange.reply.source = null;
+    if (this.#endpoint !== null) this.#cluster.undecided(this.#endpoint);
     this.#leaveEndpoint();
     const upstream = this.#upstream;
     this.#upstream = null;
@@ -402,6 +512,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   #release(): void {
     if (this.#exchange === null) return;
     wheel.disarm(this);
+    if (this.#backoff !== null) clearTimeout(this.#backoff);
+    this.#backoff = null;
+    if (this.#inBudget) this.#cluster.endRetry();
+    this.#inBudget = false;
     this.#exchange = null;
     this.#upstream = null;
     this.#kept.clear();
@@ -419,6 +533,35 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
       request: this.#exchange?.id(),
     });
   }
+}
+
+/** As what a failure counts for the policy. */
+function causeOf({ code }: ProxyError): RetryCause | null {
+  switch (code) {
+    case 'origin_closed':
+    case 'response_cut':
+      return 'reset';
+    case 'stream_refused':
+      return 'refused';
+    case 'response_timeout':
+      return 'timeout';
+    case 'connect_refused':
+    case 'connect_failed':
+    case 'connect_timeout':
+    case 'tls_failed':
+      return 'connect';
+    default:
+      return null;
+  }
+}
+
+const RETRY_AFTER = Buffer.from('retry-after');
+
+/** Retry-After in seconds as ms; 0 without one, or with a date, which is not worth its reading. */
+function retryAfterMs({ fields }: ResponseHead): number {
+  const field = fields.find(RETRY_AFTER);
+  const value = field < 0 ? '' : fields.value(field);
+  return /^\d{1,9}$/.test(value) ? Number(value) * 1000 : 0;
 }
 
 /** Methods that may be repeated (RFC 9110 9.2.2), as far as we know them. */

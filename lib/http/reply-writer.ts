@@ -31,14 +31,20 @@ const CONNECTION = {
 };
 
 /** Upper bound of what `putReplyHead` writes. */
-export function replyHeadRoom(head: ResponseHead, edits: FieldEdits | null): number {
+export function replyHeadRoom(head: ResponseHead, edits: FieldEdits | null, added: string): number {
   const { fields } = head;
   const end = fields.count > 0 ? fields.lineEnd(fields.count - 1) : head.reasonEnd;
-  return end - head.lineStart + (edits === null ? 0 : edits.lines.length) + 256;
+  return end - head.lineStart + (edits === null ? 0 : edits.lines.length) + added.length + 256;
 }
 
-/** Writes the head of a final or interim reply at `at` of the shared memory; answers the offset after it. */
-export function putReplyHead(head: ResponseHead, framing: ReplyFraming, edits: FieldEdits | null, at: number): number {
+/** Writes the head of a final or interim reply at `at` of the shared memory, a final one with the lines `added`; answers the offset after it. */
+export function putReplyHead(
+  head: ResponseHead,
+  framing: ReplyFraming,
+  edits: FieldEdits | null,
+  added: string,
+  at: number,
+): number {
   const { fields } = head;
   const { bytes } = fields;
   const interim = head.status < 200;
@@ -89,6 +95,7 @@ export function putReplyHead(head: ResponseHead, framing: ReplyFraming, edits: F
   if (framing.chunked) at = putLiteral(CHUNKED, at);
   else if (framing.empty) at = putLiteral(EMPTY, at);
   if (framing.connection !== 'none') at = putLiteral(CONNECTION[framing.connection], at);
+  if (added !== '' && !interim) at = putText(added, at);
   if (edits !== null && !interim) at = putRange(edits.lines, 0, edits.lines.length, at);
   return putCrlf(at);
 }

@@ -1,6 +1,8 @@
 // What configuration says about a route. What the words may hold is checked beside the code that reads them:
 // match-check, rewrite, redirect and field-edits.
 
+import type { RetryOptions } from '../upstream/options.ts';
+
 /**
  * What a request must look like; everything that is given must hold, and of a list one entry is enough.
  * Routes are tried in the order in which they are written and the first match wins.
@@ -53,6 +55,8 @@ export interface RouteOptions {
   readonly rewrite?: RewriteOptions | undefined;
   /** Action: pass the request on to this cluster. */
   readonly cluster?: string | undefined;
+  /** With a cluster, in place of its own. */
+  readonly retries?: RetryOptions | undefined;
   readonly redirect?: RedirectOptions | undefined;
   readonly respond?: RespondOptions | undefined;
 }

@@ -48,6 +48,7 @@ export class Server {
     }
     if (faults.length === 0) {
       for (const { tls } of snapshot.listeners) tls?.start();
+      for (const cluster of snapshot.clusters.values()) cluster.start();
       return new Server(snapshot, listeners);
     }
     for (const listener of listeners) listener.stop();
@@ -88,7 +89,10 @@ export class Server {
   }
 
   #empty(): void {
-    for (const cluster of this.#snapshot.clusters.values()) cluster.empty(true);
+    for (const cluster of this.#snapshot.clusters.values()) {
+      cluster.stop();
+      cluster.empty(true);
+    }
     for (const { tls } of this.#snapshot.listeners) tls?.stop();
   }
 }

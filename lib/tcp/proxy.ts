@@ -2,6 +2,7 @@
 // been sent before the relay begins, so an endpoint that cannot be reached costs the client nothing but time.
 
 import { dialError, type ProxyError, proxyError } from '../base/errors.ts';
+import { hashText } from '../base/hash.ts';
 import type { Log } from '../base/log.ts';
 import type { Connection, Receiver } from '../io/connection.ts';
 import { dial } from '../io/dial.ts';
@@ -40,12 +41,15 @@ class Passing implements Receiver {
   #upstream: Connection | null = null;
   #endpoint: Endpoint | null = null;
   readonly #tried: Endpoint[] = [];
+  readonly #hash: number;
   #dials = 0;
 
   constructor(downstream: Connection, first: Uint8Array | null, options: PassOptions) {
     this.#downstream = downstream;
     this.#first = first;
     this.#options = options;
+    // There is nothing else to go by.
+    this.#hash = options.cluster.options.hash === null ? 0 : hashText(options.source?.address ?? '');
     downstream.receiver = new Waiting(downstream, this);
     downstream.expireIn(0);
     downstream.pause();
@@ -54,11 +58,11 @@ class Passing implements Receiver {
   /** Tries the next endpoint. */
   dial(): void {
     const { cluster } = this.#options;
-    const endpoint = cluster.pick(this.#tried);
+    const endpoint = cluster.pick(this.#tried, this.#hash);
     if (endpoint === null) return this.#refuse(null, proxyError('no_endpoint'));
     this.#dials++;
     this.#endpoint = endpoint;
-    endpoint.active++;
+    endpoint.enter();
     endpoint.stats.tunnels++;
     const upstream = dial(endpoint.address, this);
     this.#upstream = upstream;
@@ -68,7 +72,8 @@ class Passing implements Receiver {
   /** The client is gone before there was a tunnel. */
   giveUp(): void {
     this.#upstream?.destroy();
-    this.#leave();
+    const endpoint = this.#leave();
+    if (endpoint !== null) this.#options.cluster.undecided(endpoint);
   }
 
   connected(): void {
@@ -94,8 +99,9 @@ class Passing implements Receiver {
     if (this.#first !== null) upstream.send(this.#first, 0, this.#first.length);
     // Without buffers it has failed while sending: `closed` has been told, and may be dialing another by now.
     if (upstream.gone) return;
+    this.#options.cluster.succeeded(endpoint, 0);
     relay(this.#downstream, upstream, this.#options.idleMs, () => {
-      endpoint.active--;
+      endpoint.leave();
     });
   }
 
@@ -124,7 +130,10 @@ class Passing implements Receiver {
 
   #failed(error: ProxyError): void {
     const endpoint = this.#leave();
-    if (endpoint !== null) endpoint.stats.connectFailures++;
+    if (endpoint !== null) {
+      endpoint.stats.connectFailures++;
+      this.#options.cluster.failed(endpoint, error.code);
+    }
     if (endpoint !== null && this.#dials < Math.min(DIALS, this.#options.cluster.endpoints.length)) {
       this.#tell('endpoint not reached, trying another', endpoint, error);
       this.#tried.push(endpoint);
@@ -137,7 +146,7 @@ class Passing implements Receiver {
     const endpoint = this.#endpoint;
     this.#endpoint = null;
     this.#upstream = null;
-    if (endpoint !== null) endpoint.active--;
+    if (endpoint !== null) endpoint.leave();
     return endpoint;
   }
 

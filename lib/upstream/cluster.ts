@@ -1,12 +1,16 @@
-// A named group of endpoints: chooses one per exchange, lets exchanges wait when all are full, and counts. What is sent
-// to an endpoint is left to those who pick.
+// A named group of endpoints: publishes a picker for those that may be chosen, lets exchanges wait when all are full, and
+// counts. What is sent to an endpoint is left to those who pick.
 
 import type { ErrorCode } from '../base/errors.ts';
+import { disabledLevel, type Log } from '../base/log.ts';
 import { Queue, type Queued } from '../base/queue.ts';
 import type { Originator } from '../tls/originator.ts';
-import { Endpoint } from './endpoint.ts';
-import type { ClusterOptions } from './options.ts';
+import { Ejection } from './ejection.ts';
+import { Endpoint, type Load } from './endpoint.ts';
+import type { ClusterOptions, EndpointOptions } from './options.ts';
 import { createPicker, type Picker } from './picker.ts';
+import { select } from './selection.ts';
+import { Sticky } from './sticky.ts';
 
 /** Who waits for an endpoint with room. */
 export interface Waiter extends Queued {
@@ -14,42 +18,167 @@ export interface Waiter extends Queued {
   proceed(): void;
 }
 
+/** Looks after endpoints while the cluster is in use: checks them, or finds them. */
+export interface Keeper {
+  start(): void;
+  stop(): void;
+}
+
+/** How often standings are looked at that change with time. */
+const TICK_MS = 1000;
+/** Retries that may be under way however little else is, so that a quiet cluster has some too. */
+const LEAST_RETRIES = 3;
+
+const SILENT: Log = {
+  debug: disabledLevel,
+  info: disabledLevel,
+  warn: disabledLevel,
+  error: disabledLevel,
+  limited: () => SILENT,
+};
+
 export class Cluster {
   readonly name: string;
   readonly options: ClusterOptions;
   /** What encrypts its connections, null when they are plain. */
   readonly tls: Originator | null;
-  readonly endpoints: readonly Endpoint[];
-  readonly #picker: Picker;
+  /** Whether it is worth measuring how long exchanges take. */
+  readonly measures: boolean;
+  /** Clients stay with their endpoint; null when they do not. */
+  readonly sticky: Sticky | null;
+  /** Retries under way, and those that the budget did not allow. */
+  readonly stats = { retries: 0, retriesRefused: 0, published: 0 };
+  /** Who looks after its endpoints besides; they start and stop with it. */
+  readonly keepers: Keeper[] = [];
+  /** Told when endpoints have come or gone. */
+  onMembers: () => void = () => {};
+  readonly #log: Log;
+  readonly #load: Load = { active: 0 };
+  readonly #ejection: Ejection | null;
   readonly #waiting = new Queue();
+  #endpoints: readonly Endpoint[] = [];
+  #picker: Picker = createPicker('round-robin', null, []);
+  #retrying = 0;
+  #panicking = false;
+  #ramping = false;
+  /** Some endpoint is on trial, so that choices must be looked at. */
+  #trials = false;
+  #timer: NodeJS.Timeout | null = null;
 
-  constructor(name: string, options: ClusterOptions, tls: Originator | null = null) {
+  constructor(name: string, options: ClusterOptions, tls: Originator | null = null, log: Log = SILENT) {
     this.name = name;
     this.options = options;
     this.tls = tls;
-    this.endpoints = options.endpoints.map((endpoint) => new Endpoint(endpoint, options.pool));
-    this.#picker = createPicker(options.balance, this.endpoints);
+    this.#log = log;
+    this.sticky = options.sticky === null ? null : new Sticky(options.sticky);
+    const { ejection } = options;
+    this.measures = options.balance === 'latency' || (ejection !== null && ejection.latency > 0);
+    this.#ejection =
+      ejection === null
+        ? null
+        : new Ejection(
+            ejection,
+            () => this.#endpoints,
+            (endpoint, reason) => this.#judged(endpoint, reason),
+          );
+    this.update(options.endpoints);
   }
 
-  /** An endpoint for a tunnel or a connection, none of `tried` if there is another. Null without endpoints. */
-  pick(tried: readonly Endpoint[]): Endpoint | null {
-    const chosen = this.#picker.pick(tried.length === 0 ? null : tried[tried.length - 1]!);
+  get endpoints(): readonly Endpoint[] {
+    return this.#endpoints;
+  }
+
+  /** Exchanges and tunnels under way. */
+  get active(): number {
+    return this.#load.active;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Looks after what changes with time, until `stop`. */
+  start(): void {
+    if (this.#timer !== null) return;
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#timer.unref();
+    for (const keeper of this.keepers) keeper.start();
+  }
+
+  stop(): void {
+    for (const keeper of this.keepers) keeper.stop();
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  /** These are its endpoints from now on. Those that stay keep their connections and standing, others drain. */
+  update(endpoints: readonly EndpointOptions[]): void {
+    const before = new Map(this.#endpoints.map((endpoint) => [endpoint.name, endpoint]));
+    const now = performance.now();
+    const first = before.size === 0;
+    this.#endpoints = endpoints.map((options) => {
+      const fresh = new Endpoint(options, this.options.pool, this.#load);
+      const known = before.get(fresh.name);
+      if (known === undefined) {
+        if (!first) fresh.standing.rampFromMs = now;
+        return fresh;
+      }
+      before.delete(fresh.name);
+      known.options = options;
+      return known;
+    });
+    for (const gone of before.values()) {
+      gone.standing.draining = true;
+      gone.pool.empty(true);
+    }
+    this.sticky?.update(this.#endpoints);
+    this.publish();
+    this.onMembers();
+  }
+
+  /** Makes the picker anew, after something that it depends on has changed. */
+  publish(): void {
+    const { balance, hash } = this.options;
+    const selection = select(this.#endpoints, this.options, performance.now());
+    this.#picker = createPicker(balance, hash, selection.candidates);
+    this.#ramping = selection.ramping;
+    this.#trials = this.#endpoints.some(({ standing }) => standing.trial !== 'none');
+    this.stats.published++;
+    if (selection.panicking !== this.#panicking) {
+      this.#panicking = selection.panicking;
+      const well = this.#endpoints.filter(({ standing }) => standing.eligible).length;
+      const told = { cluster: this.name, well, endpoints: this.#endpoints.length };
+      if (selection.panicking) this.#log.error('too few endpoints are well, so all are used', told);
+      else this.#log.info('enough endpoints are well again', told);
+    }
+    // Whoever waits may go on with one that is new or back.
+    for (let left = this.#waiting.size; left > 0 && this.#hasRoom(); left--) this.wake();
+  }
+
+  /** An endpoint for a tunnel or a connection, none of `tried` if there is another; `hash` as pickers want it. Null without endpoints. */
+  pick(tried: readonly Endpoint[], hash: number): Endpoint | null {
+    const chosen = this.#picker.pick(tried.length === 0 ? null : tried[tried.length - 1]!, hash);
+    if (this.#trials && chosen !== null) return this.#pickOnTrial(chosen, tried, hash);
     if (tried.length < 2 || chosen === null || !tried.includes(chosen)) return chosen;
-    for (const endpoint of this.endpoints) if (!tried.includes(endpoint)) return endpoint;
-    return chosen;
+    return this.#untried(tried) ?? chosen;
   }
 
   /** As `pick`, but only with room in its pool: null when every endpoint is full, and then waiting is the way. */
-  pickAvailable(tried: readonly Endpoint[]): Endpoint | null {
-    const chosen = this.pick(tried);
+  pickAvailable(tried: readonly Endpoint[], hash: number): Endpoint | null {
+    const { requests } = this.options;
+    if (requests > 0 && this.#load.active >= requests) return null;
+    const chosen = this.pick(tried, hash);
     if (chosen === null || chosen.pool.available) return chosen;
-    for (const endpoint of this.endpoints) if (endpoint.pool.available) return endpoint;
+    this.#ejection?.undecided(chosen);
+    for (const endpoint of this.#endpoints) {
+      if (endpoint.pool.available && endpoint.standing.eligible && endpoint.standing.trial === 'none') return endpoint;
+    }
     return null;
   }
 
   /** Puts `waiter` at the end of the queue; answers why not when that is not possible. */
   wait(waiter: Waiter): ErrorCode | null {
-    if (this.endpoints.length === 0) return 'no_endpoint';
+    if (this.#endpoints.length === 0) return 'no_endpoint';
     if (this.#waiting.size >= this.options.pool.queue) return 'queue_full';
     this.#waiting.add(waiter);
     return null;
@@ -67,17 +196,104 @@ export class Cluster {
     (this.#waiting.take() as Waiter | null)?.proceed();
   }
 
-  get waiting(): number {
-    return this.#waiting.size;
+  /** An exchange was answered by `endpoint`, `tookMs` after it was sent (0: not measured). */
+  succeeded(endpoint: Endpoint, tookMs: number): void {
+    if (this.measures) endpoint.pace.add(tookMs, performance.now());
+    this.#ejection?.succeeded(endpoint, tookMs, performance.now());
+  }
+
+  /** An exchange, a dial or a tunnel failed because of `endpoint`; `cause` is one word for the log. */
+  failed(endpoint: Endpoint, cause: string): void {
+    this.#ejection?.failed(endpoint, cause, performance.now());
+  }
+
+  /** An exchange has ended without showing anything of `endpoint`. */
+  undecided(endpoint: Endpoint): void {
+    this.#ejection?.undecided(endpoint);
+  }
+
+  /** Takes a retry out of the budget; false when that is spent. `endRetry` is to follow once. */
+  beginRetry(): boolean {
+    const most = Math.max(LEAST_RETRIES, this.options.retries.budget * this.#load.active);
+    if (this.#retrying >= most) {
+      this.stats.retriesRefused++;
+      return false;
+    }
+    this.#retrying++;
+    this.stats.retries++;
+    return true;
+  }
+
+  endRetry(): void {
+    this.#retrying--;
+  }
+
+  /** What active checks have found of an endpoint. */
+  found(endpoint: Endpoint, health: 'up' | 'down', reason: string): void {
+    const { standing } = endpoint;
+    if (standing.health === health || !this.#endpoints.includes(endpoint)) return;
+    const before = standing.health;
+    standing.health = health;
+    if (health === 'up') {
+      // Checked and well: traffic need not find out by trial.
+      standing.ejected = false;
+      standing.trial = 'none';
+      standing.forget();
+      if (before === 'down') standing.rampFromMs = performance.now();
+    }
+    const told = { cluster: this.name, endpoint: endpoint.name, reason };
+    if (health === 'down') this.#log.warn('endpoint is down', told);
+    else if (before === 'down') this.#log.info('endpoint is up', told);
+    this.publish();
   }
 
   /** Closes idle connections; with `forGood` every one that becomes idle. */
   empty(forGood: boolean): void {
-    for (const endpoint of this.endpoints) endpoint.pool.empty(forGood);
+    for (const endpoint of this.#endpoints) endpoint.pool.empty(forGood);
+  }
+
+  #tick(): void {
+    this.#ejection?.tick(performance.now());
+    if (this.#ramping) this.publish();
+  }
+
+  #judged(endpoint: Endpoint, reason: string): void {
+    const { standing } = endpoint;
+    const told = { cluster: this.name, endpoint: endpoint.name, reason };
+    if (standing.ejected) {
+      const forS = Math.round((standing.ejectedUntilMs - performance.now()) / 1000);
+      this.#log.warn('endpoint is put aside', { ...told, forS });
+    } else if (standing.trial === 'none') this.#log.info('endpoint is used again', told);
+    else this.#log.debug('endpoint is on trial', told);
+    this.publish();
+  }
+
+  /** An endpoint on trial gets one exchange, and the others go elsewhere meanwhile. */
+  #pickOnTrial(chosen: Endpoint, tried: readonly Endpoint[], hash: number): Endpoint | null {
+    let found: Endpoint | null = chosen;
+    if (chosen.standing.trial === 'underway') found = this.#picker.pick(chosen, hash);
+    if (found !== null && (found.standing.trial === 'underway' || tried.includes(found))) {
+      found = this.#untried(tried) ?? chosen;
+    }
+    if (found?.standing.trial === 'wanted') found.standing.trial = 'underway';
+    return found;
+  }
+
+  #untried(tried: readonly Endpoint[]): Endpoint | null {
+    for (const endpoint of this.#endpoints) {
+      const { standing } = endpoint;
+      if (standing.eligible && standing.trial !== 'underway' && !tried.includes(endpoint)) return endpoint;
+    }
+    // Rather one that is said to be ill than one that has just failed.
+    for (const endpoint of this.#endpoints)
+      if (!endpoint.standing.draining && !tried.includes(endpoint)) return endpoint;
+    return null;
   }
 
   #hasRoom(): boolean {
-    for (const endpoint of this.endpoints) if (endpoint.pool.available) return true;
+    const { requests } = this.options;
+    if (requests > 0 && this.#load.active >= requests) return false;
+    for (const { pool, standing } of this.#endpoints) if (standing.eligible && pool.available) return true;
     return false;
   }
 }

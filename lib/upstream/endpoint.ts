@@ -1,8 +1,15 @@
-// One address of a cluster, with its pool and its counters. Whether it is chosen is the picker's business.
+// One address of a cluster, with its pool, its counters and its standing. Whether it is chosen is the picker's business.
 
 import { type Address, formatAddress } from '../base/address.ts';
 import type { EndpointOptions, PoolOptions } from './options.ts';
+import { Pace } from './pace.ts';
 import { Pool } from './pool.ts';
+import { Standing } from './standing.ts';
+
+/** What the endpoints of a cluster have under way together. */
+export interface Load {
+  active: number;
+}
 
 export class Endpoint {
   readonly address: Address;
@@ -12,20 +19,40 @@ export class Endpoint {
   readonly authority: string;
   /** The name that it is verified by over TLS, unless the cluster has another. */
   readonly host: string;
-  /** 1 to 256. */
-  readonly weight: number;
+  /** As configured or discovered; replaced when that changes. */
+  options: EndpointOptions;
   readonly pool: Pool;
+  readonly standing = new Standing();
+  readonly pace = new Pace();
   /** Exchanges or tunnels under way. */
   active = 0;
   /** Since the start. */
-  readonly stats = { exchanges: 0, tunnels: 0, connectFailures: 0, failures: 0 };
+  readonly stats = { exchanges: 0, tunnels: 0, connectFailures: 0, failures: 0, retries: 0, ejections: 0, checks: 0 };
+  readonly #load: Load;
 
-  constructor(options: EndpointOptions, pool: PoolOptions) {
+  constructor(options: EndpointOptions, pool: PoolOptions, load: Load = { active: 0 }) {
+    this.options = options;
     this.address = options.address;
     this.name = formatAddress(options.address);
-    this.host = options.address.kind === 'unix' ? 'localhost' : options.address.host;
+    this.host = options.host ?? (options.address.kind === 'unix' ? 'localhost' : options.address.host);
     this.authority = options.address.kind === 'unix' ? 'localhost' : this.name;
-    this.weight = options.weight;
     this.pool = new Pool(pool.idle, pool.max);
+    this.#load = load;
+  }
+
+  /** 1 to 256. */
+  get weight(): number {
+    return this.options.weight;
+  }
+
+  /** An exchange or a tunnel begins; `leave` is to follow once. */
+  enter(): void {
+    this.active++;
+    this.#load.active++;
+  }
+
+  leave(): void {
+    this.active--;
+    this.#load.active--;
   }
 }

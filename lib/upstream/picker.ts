@@ -1,25 +1,49 @@
-// What every balancing policy is: a choice among the endpoints that a cluster publishes. Made when the cluster is built,
-// asked once per exchange or tunnel, allocating nothing.
+// What every balancing policy is: a choice among the endpoints that a cluster publishes. Made when that changes, never on
+// the way of a request, and asked once per exchange or tunnel, allocating nothing.
 
 import type { Endpoint } from './endpoint.ts';
-import type { ClusterOptions } from './options.ts';
-import { LeastConnections } from './picker/least-connections.ts';
+import type { HashOptions, Policy } from './options.ts';
+import { First } from './picker/first.ts';
+import { Hash } from './picker/hash.ts';
+import { Latency } from './picker/latency.ts';
+import { LeastRequests } from './picker/least-requests.ts';
 import { RoundRobin } from './picker/round-robin.ts';
 import { SmoothRoundRobin } from './picker/smooth-round-robin.ts';
+import { Stride } from './picker/stride.ts';
+import { TwoChoices } from './picker/two-choices.ts';
 
-export interface Picker {
-  /** An endpoint, other than `avoid` if there is another. Null only without endpoints. */
-  pick(avoid: Endpoint | null): Endpoint | null;
+/** An endpoint that may be chosen, and its share: above 0, relative to the others. */
+export interface Candidate {
+  readonly endpoint: Endpoint;
+  readonly weight: number;
 }
 
-/** The picker for a policy. */
-export function createPicker(balance: ClusterOptions['balance'], endpoints: readonly Endpoint[]): Picker {
-  switch (balance) {
+export interface Picker {
+  /** An endpoint, other than `avoid` if there is another. `hash`: 32 bits of what `hash` goes by. Null only without candidates. */
+  pick(avoid: Endpoint | null, hash: number): Endpoint | null;
+}
+
+/** Up to this many all endpoints are compared; beyond, choosing must not take longer the more there are. */
+const SMALL = 16;
+
+/** The picker for a policy; `hash` is what it needs to be `hash`. */
+export function createPicker(policy: Policy, hash: HashOptions | null, candidates: readonly Candidate[]): Picker {
+  switch (policy) {
+    case 'least-requests':
     case 'least-connections':
-      return new LeastConnections(endpoints);
+      return candidates.length <= SMALL ? new LeastRequests(candidates) : new TwoChoices(candidates);
+    case 'random':
+      return new TwoChoices(candidates);
+    case 'hash':
+      return new Hash(candidates, hash?.bound ?? 0);
+    case 'first':
+      return new First(candidates);
+    case 'latency':
+      return new Latency(candidates);
     case 'round-robin': {
-      const equal = endpoints.every((endpoint) => endpoint.weight === endpoints[0]!.weight);
-      return equal ? new RoundRobin(endpoints) : new SmoothRoundRobin(endpoints);
+      const equal = candidates.every(({ weight }) => weight === candidates[0]!.weight);
+      if (equal) return new RoundRobin(candidates);
+      return candidates.length <= SMALL ? new SmoothRoundRobin(candidates) : new Stride(candidates);
     }
   }
 }

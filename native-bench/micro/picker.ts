@@ -1,19 +1,17 @@
-// Choosing an endpoint among 3, 10 and 100: our three policies, each beside what else is done for the same purpose.
+// Choosing an endpoint among 3, 100 and 1,000: our policies, each beside what else is done for the same purpose.
 // Endpoints are those of lib/upstream, so that every choice reads the same objects.
 
 import { parseAddress } from '../../lib/base/address.ts';
 import { Endpoint } from '../../lib/upstream/endpoint.ts';
-import type { EndpointOptions } from '../../lib/upstream/options.ts';
-import { LeastConnections } from '../../lib/upstream/picker/least-connections.ts';
-import { RoundRobin } from '../../lib/upstream/picker/round-robin.ts';
-import { SmoothRoundRobin } from '../../lib/upstream/picker/smooth-round-robin.ts';
+import type { EndpointOptions, Policy } from '../../lib/upstream/options.ts';
+import { createPicker, type Picker } from '../../lib/upstream/picker.ts';
 import { type Case, ours, type Subject, theirs } from './subject.ts';
 
 export const picker: Subject = {
   name: 'picker',
   about: 'choose the endpoint for one exchange',
   prepare: () =>
-    [3, 10, 100].flatMap((count) => [
+    [3, 100, 1000].flatMap((count) => [
       {
         name: `round-robin, ${count} endpoints`,
         cases: [roundRobin(endpointsOf(count, () => 1)), random(endpointsOf(count, () => 1))],
@@ -34,6 +32,10 @@ export const picker: Subject = {
           twoChoices(endpointsOf(count, () => 1)),
         ],
       },
+      ...(['random', 'hash', 'first', 'latency'] as const).map((policy) => ({
+        name: `${policy}, ${count} endpoints`,
+        cases: [alone(policy, endpointsOf(count, weightAt))],
+      })),
     ]),
 };
 
@@ -44,9 +46,28 @@ const IN_FLIGHT = 64;
 const JUDGED = 40_000;
 const TOLERANCE = 0.03;
 
+function pickerFor(policy: Policy, endpoints: readonly Endpoint[]): Picker {
+  const hash = { on: 'client-ip', name: '', bound: 0 } as const;
+  return createPicker(
+    policy,
+    hash,
+    endpoints.map((endpoint) => ({ endpoint, weight: endpoint.weight })),
+  );
+}
+
+/** A policy by itself, for what nobody else has in the same form. */
+function alone(policy: Policy, endpoints: readonly Endpoint[]): Case {
+  const picker = pickerFor(policy, endpoints);
+  let key = 1;
+  return ours(PER_RUN, {
+    operate: () => picker.pick(null, (key = Math.imul(key, 0x9e3779b1) >>> 0))!.weight,
+    answer: () => 0,
+  });
+}
+
 function roundRobin(endpoints: readonly Endpoint[]): Case {
-  const picker = new RoundRobin(endpoints);
-  const pick = (): Endpoint => picker.pick(null)!;
+  const picker = pickerFor('round-robin', endpoints);
+  const pick = (): Endpoint => picker.pick(null, 0)!;
   return ours(PER_RUN, { operate: () => pick().weight, answer: () => judge(endpoints, pick) });
 }
 
@@ -59,8 +80,8 @@ function random(endpoints: readonly Endpoint[]): Case {
 }
 
 function smooth(endpoints: readonly Endpoint[]): Case {
-  const picker = new SmoothRoundRobin(endpoints);
-  const pick = (): Endpoint => picker.pick(null)!;
+  const picker = pickerFor('round-robin', endpoints);
+  const pick = (): Endpoint => picker.pick(null, 0)!;
   return ours(PER_RUN, { operate: () => pick().weight, answer: () => judge(endpoints, pick) });
 }
 
@@ -101,8 +122,8 @@ function unrolled(endpoints: readonly Endpoint[]): Case {
 }
 
 function leastConnections(endpoints: readonly Endpoint[]): Case {
-  const picker = new LeastConnections(endpoints);
-  const pick = (): Endpoint => picker.pick(null)!;
+  const picker = pickerFor('least-requests', endpoints);
+  const pick = (): Endpoint => picker.pick(null, 0)!;
   const ring = fill(pick);
   return ours(PER_RUN, {
     operate: (i) => {
@@ -147,7 +168,7 @@ function twoChoices(endpoints: readonly Endpoint[]): Case {
 
 function endpointsOf(count: number, weight: (place: number) => number): Endpoint[] {
   return Array.from({ length: count }, (_, place) => {
-    const address = parseAddress(`10.0.0.${place + 1}:8080`) as EndpointOptions['address'];
+    const address = parseAddress(`10.0.${place >> 8}.${place & 255}:8080`) as EndpointOptions['address'];
     const pool = { idle: 64, max: 0, idleTimeoutMs: 4000, queue: 0, queueTimeoutMs: 0 };
     return new Endpoint({ address, weight: weight(place) }, pool);
   });

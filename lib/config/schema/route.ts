@@ -1,6 +1,7 @@
 // The keys of a route: their types, defaults and meaning. What patterns and templates may hold is checked by the route room.
 
 import * as z from 'zod';
+import { retries } from './cluster.ts';
 import { oneOrMore, reference, section, text, whole } from './values.ts';
 
 const headers = z.record(z.string(), text());
@@ -58,6 +59,7 @@ export const route = section({
     .describe('What a request must look like; all that is given must hold. Without it, every request matches.'),
   rewrite: rewrite.optional().describe('What is changed on the way.'),
   cluster: reference('cluster').optional().describe('Action: pass the request on to this cluster.'),
+  retries: retries.optional().describe("In place of the cluster's: what is tried again when an endpoint fails."),
   redirect: redirect.optional().describe('Action: send the client elsewhere.'),
   respond: respond.optional().describe('Action: answer without an upstream.'),
 });

@@ -60,6 +60,19 @@ export function size(range: { min?: number; max?: number } = {}) {
   );
 }
 
+/** `20%` and the like as a number from 0 to 1. */
+export function share() {
+  return z
+    .string()
+    .transform((value, context): number => {
+      const percent = /^(\d{1,3}(\.\d+)?)%$/.exec(value)?.[1];
+      if (percent !== undefined && Number(percent) <= 100) return Number(percent) / 100;
+      context.addIssue({ code: 'custom', message: 'must be a percentage from 0% to 100%, such as 20%' });
+      return z.NEVER;
+    })
+    .meta(kind('percentage', { pattern: '^[0-9]{1,3}(\\.[0-9]+)?%$' }));
+}
+
 /** A whole number in a range, both ends included. */
 export function whole(min: number, max: number) {
   const fault = {

@@ -78,6 +78,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   upgrading = false;
   /** Where the reply comes from. */
   source: Source | null = null;
+  added = '';
 
   readonly #listener: HttpListener;
   readonly #id = new RequestId();
@@ -372,10 +373,10 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
       else if (this.minor === 0) framing.connection = 'keep-alive';
     }
     const edits = this.route.rewrite?.response ?? null;
-    const room = replyHeadRoom(reply, edits);
+    const room = replyHeadRoom(reply, edits, this.added);
     const at = room > GATHER_BYTES ? -1 : this.connection.compose(room);
     if (at < 0) this.#abandon(proxyError('overloaded', 'reply head'));
-    else this.connection.wrote(at, putReplyHead(reply, framing, edits, at));
+    else this.connection.wrote(at, putReplyHead(reply, framing, edits, this.added, at));
     if (last && status >= 200) this.#over();
     if (!this.connection.blocked) return true;
     if (!this.#replyOver) {
@@ -427,6 +428,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   #over(): void {
     this.#replyOver = true;
     this.source = null;
+    this.added = '';
     // The exchange is over for the sink too, which may serve another one from now on.
     if (this.#phase === Phase.REPLY) this.#sink = null;
     if (!this.#parsing) this.#advance();
@@ -532,6 +534,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     const sink = this.#sink;
     this.#sink = null;
     this.source = null;
+    this.added = '';
     sink?.abort(error);
   }
 

@@ -194,6 +194,7 @@ export class DownstreamStream extends Stream implements Exchange, ReplySink, Sou
   readonly minor = 1;
   upgrading = false;
   source: Source | null = null;
+  added = '';
 
   readonly #owner: DownstreamSession;
   readonly #id = new RequestId();
@@ -352,11 +353,11 @@ export class DownstreamStream extends Stream implements Exchange, ReplySink, Sou
     }
     framing.sized = reply.contentLength >= 0 && status >= 200 && status !== 204;
     const edits = this.route.rewrite?.response ?? null;
-    if (replyHeadRoom(reply, edits) > REPLY_HEAD_BYTES) {
+    if (replyHeadRoom(reply, edits, this.added) > REPLY_HEAD_BYTES) {
       this.#giveUp(proxyError('overloaded', 'reply head'), Reason.INTERNAL_ERROR);
       return true;
     }
-    const end = putReplyHead(reply, framing, edits, scratch);
+    const end = putReplyHead(reply, framing, edits, this.added, scratch);
     let line = scratch;
     while (memory[line] !== 0x0a) line++;
     const skipped = switching ? WEBSOCKET_SKIPPED : null;

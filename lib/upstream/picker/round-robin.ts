@@ -1,14 +1,14 @@
 // One after the other, for endpoints of equal weight.
 
 import type { Endpoint } from '../endpoint.ts';
-import type { Picker } from '../picker.ts';
+import type { Candidate, Picker } from '../picker.ts';
 
 export class RoundRobin implements Picker {
   readonly #endpoints: readonly Endpoint[];
   #next = 0;
 
-  constructor(endpoints: readonly Endpoint[]) {
-    this.#endpoints = endpoints;
+  constructor(candidates: readonly Candidate[]) {
+    this.#endpoints = candidates.map(({ endpoint }) => endpoint);
   }
 
   pick(avoid: Endpoint | null): Endpoint | null {

@@ -2,30 +2,30 @@
 // smooth weighted balancing: each round every endpoint gains its weight, the richest is chosen and pays the total.
 
 import type { Endpoint } from '../endpoint.ts';
-import type { Picker } from '../picker.ts';
+import type { Candidate, Picker } from '../picker.ts';
 
 export class SmoothRoundRobin implements Picker {
-  readonly #endpoints: readonly Endpoint[];
+  readonly #candidates: readonly Candidate[];
   readonly #credit: Float64Array;
   readonly #total: number;
 
-  constructor(endpoints: readonly Endpoint[]) {
-    this.#endpoints = endpoints;
-    this.#credit = new Float64Array(endpoints.length);
-    this.#total = endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0);
+  constructor(candidates: readonly Candidate[]) {
+    this.#candidates = candidates;
+    this.#credit = new Float64Array(candidates.length);
+    this.#total = candidates.reduce((sum, { weight }) => sum + weight, 0);
   }
 
   pick(avoid: Endpoint | null): Endpoint | null {
-    const endpoints = this.#endpoints;
+    const candidates = this.#candidates;
     const credit = this.#credit;
     let best = -1;
-    for (let i = 0; i < endpoints.length; i++) {
-      credit[i]! += endpoints[i]!.weight;
-      if (endpoints[i] === avoid && endpoints.length > 1) continue;
+    for (let i = 0; i < candidates.length; i++) {
+      credit[i]! += candidates[i]!.weight;
+      if (candidates[i]!.endpoint === avoid && candidates.length > 1) continue;
       if (best < 0 || credit[i]! > credit[best]!) best = i;
     }
     if (best < 0) return null;
     credit[best]! -= this.#total;
-    return endpoints[best]!;
+    return candidates[best]!.endpoint;
   }
 }

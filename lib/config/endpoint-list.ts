@@ -1,0 +1,24 @@
+// A list of endpoints as a file or a service gives it: what `endpoints` of a configuration may hold, in YAML or JSON, by
+// itself or below the key `endpoints`.
+
+import * as yaml from 'yaml';
+import type { EndpointReader } from '../discovery/source.ts';
+import { assembleEndpoint } from './assemble-cluster.ts';
+import { endpoints } from './schema/cluster.ts';
+
+/** Reads a document; `fault` says what is wrong, and then nothing of it counts. */
+export const readEndpoints: EndpointReader = (text) => {
+  let value: unknown;
+  try {
+    value = yaml.parse(text);
+  } catch (error) {
+    return { fault: (error as Error).message.split('\n')[0]! };
+  }
+  const list = Array.isArray(value) ? value : (value as { endpoints?: unknown } | null)?.endpoints;
+  const read = endpoints.safeParse(list);
+  if (!read.success) {
+    const [issue] = read.error.issues;
+    return { fault: `endpoints${(issue?.path ?? []).map((part) => `[${String(part)}]`).join('')}: ${issue?.message}` };
+  }
+  return { endpoints: read.data.map(assembleEndpoint) };
+};

@@ -1,0 +1,34 @@
+// The endpoint with the fewest exchanges or tunnels under way for its weight; equals take turns. Looks at every endpoint.
+
+import type { Endpoint } from '../endpoint.ts';
+import type { Candidate, Picker } from '../picker.ts';
+
+export class LeastRequests implements Picker {
+  readonly #candidates: readonly Candidate[];
+  #turn = 0;
+
+  constructor(candidates: readonly Candidate[]) {
+    this.#candidates = candidates;
+  }
+
+  pick(avoid: Endpoint | null): Endpoint | null {
+    const candidates = this.#candidates;
+    const count = candidates.length;
+    let best: Candidate | null = null;
+    let bestAt = 0;
+    let at = this.#turn;
+    for (let seen = 0; seen < count; seen++) {
+      const candidate = candidates[at]!;
+      // One more than now, so that idle endpoints compare by weight. Multiplied out: no division, no rounding.
+      const less =
+        best === null || (candidate.endpoint.active + 1) * best.weight < (best.endpoint.active + 1) * candidate.weight;
+      if (less && (candidate.endpoint !== avoid || count === 1)) {
+        best = candidate;
+        bestAt = at;
+      }
+      at = at + 1 < count ? at + 1 : 0;
+    }
+    this.#turn = bestAt + 1 < count ? bestAt + 1 : 0;
+    return best === null ? null : best.endpoint;
+  }
+}

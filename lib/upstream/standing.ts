@@ -1,0 +1,72 @@
+// Whether an endpoint may be chosen, and why not: what checks have found, what traffic has met with, what an operator has
+// said. Who judges is elsewhere; this is the record that the cluster reads when it publishes.
+
+/** Seconds that the rate of failures looks back on. */
+export const WINDOW_S = 10;
+
+export class Standing {
+  /** What active checks say; `unknown` before the first, and without any. */
+  health: 'unknown' | 'up' | 'down' = 'unknown';
+  /** An operator wants no new exchanges here. */
+  draining = false;
+  /** Put aside because of failures; until `ejectedUntilMs` of the monotonic clock. */
+  ejected = false;
+  ejectedUntilMs = 0;
+  /** How often lately: each time is longer than the one before. */
+  ejections = 0;
+  /** After an ejection one exchange shows whether all is well: `wanted` until there is one, `underway` until it is over. */
+  trial: 'none' | 'wanted' | 'underway' = 'none';
+  /** When it began to be used again, for slow start; 0: long ago. */
+  rampFromMs = 0;
+  /** Failures without a success between. */
+  failures = 0;
+  /** What there was in each of the last seconds, as a ring. */
+  readonly #asked = new Uint32Array(WINDOW_S);
+  readonly #failed = new Uint32Array(WINDOW_S);
+  #second = 0;
+  /** Sum and number of what exchanges have taken since it was last judged. */
+  tookMs = 0;
+  took = 0;
+
+  get eligible(): boolean {
+    return this.health !== 'down' && !this.ejected && !this.draining;
+  }
+
+  /** One exchange has ended, well or not, in this second of the monotonic clock. */
+  count(failed: boolean, second: number): void {
+    if (second !== this.#second) this.#turn(second);
+    const slot = second % WINDOW_S;
+    this.#asked[slot]!++;
+    if (failed) this.#failed[slot]!++;
+  }
+
+  /** Exchanges within the window, and how many of them have failed. */
+  rate(second: number): { readonly asked: number; readonly failed: number } {
+    if (second !== this.#second) this.#turn(second);
+    let asked = 0;
+    let failed = 0;
+    for (let i = 0; i < WINDOW_S; i++) {
+      asked += this.#asked[i]!;
+      failed += this.#failed[i]!;
+    }
+    return { asked, failed };
+  }
+
+  /** What was counted says nothing any more. */
+  forget(): void {
+    this.failures = 0;
+    this.#asked.fill(0);
+    this.#failed.fill(0);
+    this.tookMs = 0;
+    this.took = 0;
+  }
+
+  #turn(second: number): void {
+    const passed = Math.min(second - this.#second, WINDOW_S);
+    for (let i = 0; i < passed; i++) {
+      this.#asked[(second - i) % WINDOW_S] = 0;
+      this.#failed[(second - i) % WINDOW_S] = 0;
+    }
+    this.#second = second;
+  }
+}
