@@ -69,7 +69,7 @@ async function grade(program: string, profile: string): Promise<number> {
     const faults = findings.filter(({ id, severity }) => GRAVE.includes(severity) && !EXCUSED.includes(id));
     const offered = findings.filter(({ id, finding }) => PROTOCOLS.includes(id) && finding.startsWith('offered'));
     if (offered.at(-1)?.id !== 'TLS1_3') faults.push({ id: 'TLS1_3', severity: 'HIGH', finding: 'not offered' });
-    const hsts = findings.some(({ id, severity }) => id === 'HSTS' && severity === 'OK');
+    const hsts = findings.some(({ id, severity }) => id.startsWith('HSTS') && severity === 'OK');
     const grade = given || (faults.length > 0 ? 'below A' : hsts ? 'A+' : 'A');
     console.log(`${profile}: ${grade}, offers ${offered.map(({ id }) => id).join(' ')}`);
     for (const { id, severity, finding } of faults) console.log(`  ${severity} ${id}: ${finding}`);
