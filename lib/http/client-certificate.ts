@@ -2,7 +2,7 @@
 // fields of their own. What clients send under these names is dropped by request-writer.
 
 import { X509Certificate } from 'node:crypto';
-import type { Fingerprints } from '../wire/fingerprint.ts';
+import type { Fingerprints } from '../tls/fingerprint.ts';
 
 /** Longer certificates are not passed on whole: heads have limits too. */
 const LONGEST_DER_BYTES = 4096;

@@ -2,8 +2,8 @@
 // put together once per connection; a request merely copies them.
 
 import { isIP } from 'node:net';
+import type { Fingerprints } from '../tls/fingerprint.ts';
 import { sameIgnoringCase } from '../wire/fields.ts';
-import type { Fingerprints } from '../wire/fingerprint.ts';
 import type { ForwardedMode, ForwardedOptions } from './options.ts';
 
 /** What happens to a field that names the client: nothing is added, ours goes behind theirs, ours alone. */

@@ -1,8 +1,8 @@
 // What a route asks of a request besides host and path: method and fields. Host and path are indexed (host-index,
 // path-trie); these conditions are tried on the few routes that the indexes leave.
 
+import type { Fingerprints } from '../tls/fingerprint.ts';
 import type { Fields } from '../wire/fields.ts';
-import type { Fingerprints } from '../wire/fingerprint.ts';
 import { methodCode } from '../wire/http1/method.ts';
 import type { MatchOptions } from './options.ts';
 import { sameBytes } from './span-map.ts';

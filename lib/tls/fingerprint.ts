@@ -3,7 +3,7 @@
 // they sort clients, and prove nothing.
 
 import { hash } from 'node:crypto';
-import { gatherMessage, isGrease } from './client-hello.ts';
+import { gatherMessage, isGrease } from '../wire/client-hello.ts';
 
 export interface Fingerprints {
   /** MD5 in 32 hexadecimal digits. Browsers that shuffle their extensions have a new one for each connection. */

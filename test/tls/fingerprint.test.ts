@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { fingerprint } from '../../lib/tls/fingerprint.ts';
 import { ClientHello, Hello, readClientHello } from '../../lib/wire/client-hello.ts';
-import { fingerprint } from '../../lib/wire/fingerprint.ts';
 import {
   alpn,
   type Extension,
