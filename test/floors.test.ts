@@ -13,7 +13,7 @@ const FLOORS = [
   ['config'],
   ['observe'],
   ['server'],
-  ['cache', 'filter', 'forward', 'gslb', 'guard'],
+  ['cache', 'discovery', 'filter', 'forward', 'gslb', 'guard', 'health'],
   ['http', 'tcp'],
   ['upstream', 'route'],
   ['tls'],

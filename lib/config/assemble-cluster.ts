@@ -1,14 +1,13 @@
 // The keys of a cluster as the option types of the upstream room.
 
 import { resolve } from 'node:path';
+import type { RetryCause, RetryOptions } from '../base/retries.ts';
 import { GRPC_PATH } from '../health/grpc.ts';
 import type {
   ClusterOptions,
   DiscoveryOptions,
   EndpointOptions,
   HealthOptions,
-  RetryCause,
-  RetryOptions,
   StickyOptions,
 } from '../upstream/options.ts';
 import { assembleClusterTls } from './assemble-tls.ts';
@@ -27,7 +26,7 @@ export function assembleCluster(cluster: CheckedCluster, folder: string): Cluste
     sticky: cluster.sticky === undefined ? null : assembleSticky(cluster.sticky),
     health: cluster.health === undefined ? null : assembleHealth(cluster.health),
     ejection:
-      ejection === false
+      ejection.max === 0
         ? null
         : {
             failures: ejection.failures,

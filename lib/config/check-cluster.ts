@@ -37,10 +37,7 @@ class ClusterCheck implements CheckResult {
     this.#health();
     const ejection = record(this.#cluster['ejection']);
     if (ejection['failures'] === 0 && !wants(ejection['rate']) && !wants(ejection['latency'])) {
-      this.#fail(
-        ['ejection'],
-        'counts nothing, so nothing is ever put aside; write "ejection: false" if that is meant',
-      );
+      this.#fail(['ejection'], 'counts nothing, so nothing is ever put aside; write "max: 0%" if that is meant');
     }
     if (record(this.#cluster['retries'])['attempts'] === 0 && record(this.#cluster['retries'])['on'] !== undefined) {
       this.#fail(['retries', 'on'], 'has no meaning with attempts: 0; remove one of them', true);

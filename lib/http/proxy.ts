@@ -4,12 +4,12 @@
 import { type ProxyError, proxyError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Queue, Queued } from '../base/queue.ts';
+import type { RetryCause, RetryOptions } from '../base/retries.ts';
 import { type Connection, wheel } from '../io/connection.ts';
 import { flush } from '../io/send.ts';
 import { Timed } from '../io/wheel.ts';
 import type { Cluster, Waiter } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
-import type { RetryCause, RetryOptions } from '../upstream/options.ts';
 import type { Fields } from '../wire/fields.ts';
 import type { RequestHead, ResponseHead } from '../wire/http1/head.ts';
 import { memory } from '../wire/http1/llhttp.ts';

@@ -1,7 +1,7 @@
 // What configuration says about a route. What the words may hold is checked beside the code that reads them:
 // match-check, rewrite, redirect and field-edits.
 
-import type { RetryOptions } from '../upstream/options.ts';
+import type { RetryOptions } from '../base/retries.ts';
 
 /**
  * What a request must look like; everything that is given must hold, and of a list one entry is enough.

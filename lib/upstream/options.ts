@@ -1,6 +1,7 @@
 // What a cluster is built from: the parsed, defaulted form. Reading and checking documents is left to the config room.
 
 import type { Address } from '../base/address.ts';
+import type { RetryOptions } from '../base/retries.ts';
 import type { UpstreamTlsOptions } from '../tls/options.ts';
 
 /** One address of a cluster. */
@@ -136,23 +137,6 @@ export interface EjectionOptions {
   readonly longestMs: number;
   /** Largest share of endpoints that is put aside at once, 0 to 1. */
   readonly max: number;
-}
-
-export type RetryCause = 'connect' | 'reset' | 'refused' | 'timeout';
-
-export interface RetryOptions {
-  /** Tries after the first; 0: none. */
-  readonly attempts: number;
-  readonly on: ReadonlySet<RetryCause>;
-  readonly statuses: ReadonlySet<number>;
-  /** Also requests that may change something each time they are sent. */
-  readonly unsafe: boolean;
-  /** Largest share of what is under way that may be retries, 0 to 1. */
-  readonly budget: number;
-  /** How long one try may take until the head of its reply, 0 for the response timeout alone. */
-  readonly eachMs: number;
-  readonly backoffMs: number;
-  readonly longestBackoffMs: number;
 }
 
 /** Limits of the connections to one endpoint. */

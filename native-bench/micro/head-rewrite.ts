@@ -74,7 +74,7 @@ function ourReply(bytes: Buffer): Case {
   parse(bytes, RESPONSE, (parser) => head.read(parser));
   head.fields = kept;
   const out = carve(64 * 1024);
-  const operate = (): number => putReplyHead(head, FRAMING, null, out);
+  const operate = (): number => putReplyHead(head, FRAMING, null, '', out);
   return ours(PER_RUN, { operate, answer: () => sortedLines(memory, out, operate()) });
 }
 

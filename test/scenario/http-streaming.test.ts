@@ -365,6 +365,7 @@ function throwing(exchange: Exchange, boom: (place: string) => void): Exchange {
     putId: (at) => exchange.putId(at),
     reply: {
       source: null,
+      added: '',
       head: (head, last) => {
         boom('head');
         return to.head(head, last);

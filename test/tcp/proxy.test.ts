@@ -8,6 +8,7 @@ import { flush, GATHER_BYTES } from '../../lib/io/send.ts';
 import { releaseSlab, slabsInUse, takeSlab } from '../../lib/io/slab.ts';
 import { type PassOptions, pass } from '../../lib/tcp/proxy.ts';
 import { Cluster } from '../../lib/upstream/cluster.ts';
+import { clusterOptions } from '../support/cluster.ts';
 import { startOrigin } from '../support/origin.ts';
 import { Peer } from '../support/peer.ts';
 import { loopback, pair, pool, quiet } from '../support/tunnel.ts';
@@ -24,16 +25,8 @@ interface Stage {
 async function stage(t: TestContext, ports: readonly number[]): Promise<Stage> {
   const { connection: downstream, client } = await pair(t, quiet());
   const log: Record<string, unknown>[] = [];
-  const cluster = new Cluster('api', {
-    balance: 'round-robin',
-    endpoints: ports.map((port) => ({ address: loopback(port), weight: 1 })),
-    host: 'preserve',
-    protocol: 'auto',
-    proxyProtocol: 'off',
-    pool: { idle: 0, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1 },
-    timeouts: { connectMs: 60_000, responseMs: 0, idleMs: 0 },
-    tls: null,
-  });
+  const endpoints = ports.map((port) => ({ address: loopback(port), weight: 1 }));
+  const cluster = new Cluster('api', clusterOptions({ endpoints }));
   const passage: PassOptions = {
     cluster,
     idleMs: 0,

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import type { Queue, Queued } from '../../lib/base/queue.ts';
 import { Cluster, type Waiter } from '../../lib/upstream/cluster.ts';
 import { Endpoint } from '../../lib/upstream/endpoint.ts';
-import type { ClusterOptions } from '../../lib/upstream/options.ts';
 import { Pool, type Poolable } from '../../lib/upstream/pool.ts';
+import { clusterOptions } from '../support/cluster.ts';
 
 class Idle implements Poolable {
   retired = false;
@@ -96,19 +96,13 @@ class Waiting implements Waiter {
 }
 
 function cluster(endpoints: number, max: number, queue: number): Cluster {
-  const options: ClusterOptions = {
-    balance: 'round-robin',
+  const options = clusterOptions({
     endpoints: Array.from({ length: endpoints }, (_, number) => ({
       address: { kind: 'tcp', host: 'h', port: number + 1, path: '', fd: -1 },
       weight: 1,
     })),
-    host: 'preserve',
-    protocol: 'auto',
-    proxyProtocol: 'off',
     pool: { idle: 8, max, idleTimeoutMs: 0, queue, queueTimeoutMs: 1 },
-    timeouts: { connectMs: 1, responseMs: 1, idleMs: 1 },
-    tls: null,
-  };
+  });
   return new Cluster('c', options);
 }
 
@@ -117,10 +111,10 @@ test('an endpoint with room is found although it is not its turn, and none when 
   const [a, b, c] = full.endpoints;
   a!.pool.opened();
   c!.pool.opened();
-  for (let turn = 0; turn < 3; turn++) assert.equal(full.pickAvailable([]), b);
+  for (let turn = 0; turn < 3; turn++) assert.equal(full.pickAvailable([], 0), b);
   b!.pool.opened();
-  assert.equal(full.pickAvailable([]), null);
-  assert.ok(full.pick([]) !== null, 'tunnels do not wait for the pool');
+  assert.equal(full.pickAvailable([], 0), null);
+  assert.ok(full.pick([], 0) !== null, 'tunnels do not wait for the pool');
 });
 
 test('who waits is woken in order, when there is room and not before', () => {

@@ -1,8 +1,9 @@
 // The keys of a cluster: their types, defaults and meaning.
 
 import * as z from 'zod';
+import { didYouMean } from '../../base/nearest.ts';
 import { clusterTls } from './tls.ts';
-import { address, choice, duration, oneOrMore, section, share, text, whole } from './values.ts';
+import { address, choice, duration, oneOrMore, section, share, text, whole, word } from './values.ts';
 
 const endpoint = section({
   address: address(true).describe('`HOST:PORT`, `[v6]:PORT` or `unix:PATH`; `:PORT` is a port of this machine.'),
@@ -63,7 +64,7 @@ const health = section({
     .describe("Asks gRPC's health service: of the server (`true`) or of the service named."),
   method: choice(['GET', 'HEAD', 'OPTIONS']).prefault('GET').describe('Method of the request.'),
   host: text('host', checkHost).optional().describe('Host of the request; by default as for traffic, or the endpoint.'),
-  status: oneOrMore(z.union([whole(100, 599).transform(String), text('range', checkStatuses)]))
+  status: oneOrMore(word('status or range', checkStatuses))
     .prefault(['200-299'])
     .describe('Statuses that are well: numbers and ranges such as `200-299`.'),
   body: text('pattern', checkPattern)
@@ -87,14 +88,18 @@ const ejection = section({
     .describe('How many times longer than the median of all an endpoint may take on average; 0: not looked at.'),
   for: duration({ min: 1 }).prefault('10s').describe('How long, the first time; it doubles with each time in a row.'),
   longest: duration({ min: 1 }).prefault('5m').describe('How long at most.'),
-  max: share().prefault('50%').describe('Largest share of endpoints that is put aside at once.'),
+  max: share()
+    .prefault('50%')
+    .describe(
+      'Largest share of endpoints that is put aside at once, but of several always one; `0%`: nothing is ever put aside.',
+    ),
 });
 
 /** Retries of a cluster or of a route. */
 export const retries = section({
   attempts: whole(0, 10).prefault(2).describe('Tries after the first, at most; 0: none.'),
   on: z
-    .array(z.union([choice(['connect', 'reset', 'refused', 'timeout']), text('status', checkStatus)]))
+    .array(word('cause or status', checkCause))
     .prefault(['connect', 'reset', 'refused'])
     .describe(
       'What is tried again: `connect` (no connection was made), `reset` (it broke before an answer), `refused` (a stream was refused), `timeout` (no answer in time), and statuses such as `"503"`.',
@@ -217,8 +222,11 @@ function checkToken(value: string): string {
   return /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value) ? '' : 'must be letters, digits and the like';
 }
 
-function checkStatus(value: string): string {
-  return /^[45]\d\d$/.test(value) ? '' : 'must be connect, reset, refused, timeout or a status from "400" to "599"';
+const CAUSES = ['connect', 'reset', 'refused', 'timeout'];
+
+function checkCause(value: string): string {
+  if (/^[45]\d\d$/.test(value) || CAUSES.includes(value)) return '';
+  return `must be connect, reset, refused, timeout or a status from 400 to 599${didYouMean(value, CAUSES)}`;
 }
 
 function checkStatuses(value: string): string {

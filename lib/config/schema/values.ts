@@ -63,14 +63,27 @@ export function size(range: { min?: number; max?: number } = {}) {
 /** `20%` and the like as a number from 0 to 1. */
 export function share() {
   return z
-    .string()
+    .union([z.string(), z.number()])
     .transform((value, context): number => {
-      const percent = /^(\d{1,3}(\.\d+)?)%$/.exec(value)?.[1];
+      const percent = /^(\d{1,3}(\.\d+)?)%$/.exec(String(value))?.[1];
       if (percent !== undefined && Number(percent) <= 100) return Number(percent) / 100;
       context.addIssue({ code: 'custom', message: 'must be a percentage from 0% to 100%, such as 20%' });
       return z.NEVER;
     })
     .meta(kind('percentage', { pattern: '^[0-9]{1,3}(\\.[0-9]+)?%$' }));
+}
+
+/** Text, or a number that stands for its digits, that `check` finds nothing wrong with. */
+export function word(title: string, check: (value: string) => string) {
+  return z
+    .union([z.string(), z.number()])
+    .transform((value, context): string => {
+      const fault = check(String(value));
+      if (fault === '') return String(value);
+      context.addIssue({ code: 'custom', message: fault });
+      return z.NEVER;
+    })
+    .meta(kind(title));
 }
 
 /** A whole number in a range, both ends included. */

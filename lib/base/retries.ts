@@ -1,0 +1,18 @@
+// What is tried again when an endpoint fails: a cluster says it, and a route may say otherwise.
+
+export type RetryCause = 'connect' | 'reset' | 'refused' | 'timeout';
+
+export interface RetryOptions {
+  /** Tries after the first; 0: none. */
+  readonly attempts: number;
+  readonly on: ReadonlySet<RetryCause>;
+  readonly statuses: ReadonlySet<number>;
+  /** Also requests that may change something each time they are sent. */
+  readonly unsafe: boolean;
+  /** Largest share of what is under way that may be retries, 0 to 1. */
+  readonly budget: number;
+  /** How long one try may take until the head of its reply, 0 for the response timeout alone. */
+  readonly eachMs: number;
+  readonly backoffMs: number;
+  readonly longestBackoffMs: number;
+}
