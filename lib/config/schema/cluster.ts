@@ -181,10 +181,7 @@ export const cluster = section({
   discovery: discovery.optional().describe('Where more endpoints are found; one of its keys.'),
   sticky: sticky.optional().describe('Clients stay with their endpoint by a cookie, as long as it is well.'),
   health: health.optional().describe('Active checks: one of `path`, `tcp`, `tls` and `grpc`.'),
-  ejection: z
-    .union([z.literal(false), ejection])
-    .prefault({})
-    .describe('Endpoints that fail traffic are put aside for a while; `false`: never.'),
+  ejection: ejection.prefault({}).describe('Endpoints that fail traffic are put aside for a while.'),
   retries: retries.prefault({}).describe('What is tried again when an endpoint fails a request.'),
   slowStart: duration().prefault('0s').describe('How long an endpoint that comes back takes to get its whole share.'),
   panic: share().prefault('50%').describe('When less than this share of endpoints is well, all are used; `0%`: never.'),

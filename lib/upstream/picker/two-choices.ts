@@ -22,8 +22,8 @@ export class TwoChoices implements Picker {
     const two = otherThan(candidates, draw, one);
     if (one.endpoint === avoid) return two.endpoint;
     if (two.endpoint === avoid) return one.endpoint;
-    // Weights have had their say in the draw; here they say how much load is much.
-    const less = (two.endpoint.active + 1) * one.weight < (one.endpoint.active + 1) * two.weight;
+    // Weights have had their say in the draw; here they say how much load is much. Equals stay as they were drawn.
+    const less = two.endpoint.active * one.weight < one.endpoint.active * two.weight;
     return less ? two.endpoint : one.endpoint;
   }
 }
