@@ -214,7 +214,9 @@ export class Cluster {
 
   /** Takes a retry out of the budget; false when that is spent. `endRetry` is to follow once. */
   beginRetry(): boolean {
-    const most = Math.max(LEAST_RETRIES, this.options.retries.budget * this.#load.active);
+    // Those between two tries are under way too, and so is the one that asks.
+    const live = this.#load.active + this.#retrying + 1;
+    const most = Math.max(LEAST_RETRIES, this.options.retries.budget * live);
     if (this.#retrying >= most) {
       this.stats.retriesRefused++;
       return false;

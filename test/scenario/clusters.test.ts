@@ -1,0 +1,272 @@
+// What clients notice when endpoints die, stand still, err and come back: nothing, as far as it is up to a proxy.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Crowd } from '../support/crowd.ts';
+import { eventually, freePort, type Program, pause, ROOT, startProgram } from '../support/process.ts';
+import { startProxy, type TestProxy } from '../support/proxy.ts';
+
+const getAndPut = (i: number) => (i % 3 === 0 ? { method: 'PUT', body: 'x'.repeat(500) } : {});
+
+/** Endpoints as processes of their own, on ports that they keep over a restart. */
+async function startFleet(t: TestContext, count: number) {
+  const ports = await Promise.all(Array.from({ length: count }, () => freePort()));
+  const start = async (place: number): Promise<Program> => {
+    const args = [join(ROOT, 'test/support/origin-program.ts'), String(place), String(ports[place])];
+    const program = startProgram(t, process.execPath, args);
+    await program.until(({ out }) => out.includes('\n'));
+    return program;
+  };
+  const programs = await Promise.all(ports.map((_, place) => start(place)));
+  return { ports, programs, start };
+}
+
+function proxyTo(t: TestContext, ports: readonly number[], cluster: string): Promise<TestProxy> {
+  return startProxy(
+    t,
+    `
+listeners:
+  web: { bind: "127.0.0.1:0", cluster: api }
+clusters:
+  api:
+    endpoints: [${ports.map((port) => `"127.0.0.1:${port}"`).join(', ')}]
+    ${cluster}
+`,
+  );
+}
+
+const told = (proxy: TestProxy, message: string): number =>
+  proxy.log.filter((line) => line['message'] === message).length;
+
+/** An endpoint within this process. */
+async function serve(t: TestContext, handle: RequestListener): Promise<number> {
+  const server = createServer(handle).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+test('an endpoint that is killed under load costs no client a request, is put aside, and is used again', async (t) => {
+  const fleet = await startFleet(t, 3);
+  const proxy = await proxyTo(t, fleet.ports, 'ejection: { failures: 3, for: 500ms }');
+  const crowd = new Crowd(proxy.port('web'), { clients: 16, ask: getAndPut });
+  await pause(500);
+  await fleet.programs[1]!.end('SIGKILL');
+  await eventually(() => told(proxy, 'endpoint is put aside') > 0, 'the ejection');
+  const before = crowd.answers.get('1');
+  await pause(500);
+  assert.equal(crowd.answers.get('1'), before);
+  await fleet.start(1);
+  await eventually(() => (crowd.answers.get('1') ?? 0) > (before ?? 0) + 20, 'its return');
+  await crowd.stop();
+  assert.deepEqual(crowd.faults, []);
+  assert.ok(told(proxy, 'endpoint is used again') > 0);
+});
+
+test('an endpoint that stands still is found by checks, and its requests are asked elsewhere in time', async (t) => {
+  const fleet = await startFleet(t, 3);
+  const proxy = await proxyTo(
+    t,
+    fleet.ports,
+    `health: { path: /, interval: 200ms, fastInterval: 100ms, timeout: 200ms, fall: 2 }
+    retries: { on: [connect, reset, refused, timeout], timeout: 300ms, budget: 100% }`,
+  );
+  const crowd = new Crowd(proxy.port('web'), { clients: 8, ask: getAndPut });
+  await pause(400);
+  fleet.programs[0]!.kill('SIGSTOP');
+  await eventually(() => told(proxy, 'endpoint is down') > 0, 'the checks');
+  const before = crowd.answers.get('0') ?? 0;
+  await pause(300);
+  assert.ok((crowd.answers.get('0') ?? 0) <= before + 8);
+  fleet.programs[0]!.kill('SIGCONT');
+  await eventually(() => told(proxy, 'endpoint is up') > 0, 'its return');
+  await eventually(() => (crowd.answers.get('0') ?? 0) > before + 20, 'its share');
+  await crowd.stop();
+  assert.deepEqual(crowd.faults, []);
+});
+
+test('restarting all endpoints one by one costs nothing', async (t) => {
+  const fleet = await startFleet(t, 3);
+  const proxy = await proxyTo(t, fleet.ports, 'slowStart: 200ms');
+  const crowd = new Crowd(proxy.port('web'), { clients: 16, ask: getAndPut });
+  for (let place = 0; place < 3; place++) {
+    await pause(200);
+    await fleet.programs[place]!.end('SIGTERM');
+    await pause(200);
+    await fleet.start(place);
+    // Its turn on trial: the next may not go before it is back.
+    const before = crowd.answers.get(String(place)) ?? 0;
+    await eventually(() => (crowd.answers.get(String(place)) ?? 0) > before + 5, `the return of ${place}`, 30_000);
+  }
+  await crowd.stop();
+  assert.deepEqual(crowd.faults, []);
+  assert.ok(crowd.asked > 500);
+});
+
+test('statuses that are to be tried again are, within the budget, and what may do something twice is not', async (t) => {
+  let asked = 0;
+  const posts: string[] = [];
+  const unsteady: RequestListener = (request, response) => {
+    if (request.method === 'POST') posts.push('');
+    response.statusCode = ++asked % 10 === 0 || request.method === 'POST' ? 503 : 200;
+    response.end('ok');
+  };
+  const ports = [await serve(t, unsteady), await serve(t, unsteady)];
+  const proxy = await proxyTo(t, ports, 'retries: { on: [connect, 503], budget: 100% }\n    ejection: { max: 0% }');
+  const crowd = new Crowd(proxy.port('web'), { clients: 8, ask: getAndPut });
+  await eventually(() => crowd.asked > 400, 'some requests');
+  await crowd.stop();
+  assert.deepEqual(crowd.faults, []);
+  const port = proxy.port('web');
+  const post = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: 'x' });
+  assert.deepEqual([post.status, posts.length], [503, 1]);
+});
+
+test('retries are a share of what is under way, so that a cluster that errs is not asked thrice as much', async (t) => {
+  let asked = 0;
+  const port = await serve(t, (_request, response) => {
+    asked++;
+    setTimeout(() => {
+      response.statusCode = 503;
+      response.end();
+    }, 20);
+  });
+  const other = await serve(t, (_request, response) => {
+    asked++;
+    response.statusCode = 503;
+    response.end();
+  });
+  const proxy = await proxyTo(
+    t,
+    [port, other],
+    'retries: { on: [503], attempts: 3, budget: 10% }\n    ejection: { max: 0% }',
+  );
+  const all = Array.from({ length: 100 }, () => fetch(`http://127.0.0.1:${proxy.port('web')}/`));
+  const statuses = await Promise.all(all.map(async (reply) => (await reply).status));
+  assert.deepEqual([...new Set(statuses)], [503]);
+  assert.ok(asked < 250, `${asked} for 100`);
+  assert.ok(proxy.snapshot.clusters.get('api')!.stats.retriesRefused > 0);
+});
+
+test('an endpoint that asks to be left alone for long is not asked again', async (t) => {
+  let asked = 0;
+  const port = await serve(t, (_request, response) => {
+    asked++;
+    response.writeHead(503, { 'Retry-After': '60' }).end();
+  });
+  const proxy = await proxyTo(t, [port], 'retries: { on: [503], attempts: 3 }');
+  const reply = await fetch(`http://127.0.0.1:${proxy.port('web')}/`);
+  assert.deepEqual([reply.status, reply.headers.get('retry-after'), asked], [503, '60', 1]);
+});
+
+test('when all are dead clients are told so, and are served as soon as one is back', async (t) => {
+  const fleet = await startFleet(t, 2);
+  const health = 'health: { tcp: true, interval: 100ms, fastInterval: 100ms, timeout: 100ms, rise: 1, fall: 1 }';
+  const proxy = await proxyTo(t, fleet.ports, health);
+  const ask = async () => (await fetch(`http://127.0.0.1:${proxy.port('web')}/`)).status;
+  assert.equal(await ask(), 200);
+  await Promise.all(fleet.programs.map((program) => program.end('SIGKILL')));
+  await eventually(() => told(proxy, 'endpoint is down') === 2, 'both to be found');
+  assert.equal(await ask(), 502);
+  assert.equal(told(proxy, 'too few endpoints are well, so all are used'), 1);
+  await fleet.start(1);
+  await eventually(() => told(proxy, 'endpoint is up') === 1, 'one to be back');
+  for (let i = 0; i < 10; i++) assert.equal(await ask(), 200);
+});
+
+test('backups serve only while all others are out of use', async (t) => {
+  const fleet = await startFleet(t, 2);
+  const health = 'health: { tcp: true, interval: 100ms, fastInterval: 100ms, timeout: 100ms, rise: 1, fall: 1 }';
+  const proxy = await startProxy(
+    t,
+    `
+listeners: { web: { bind: "127.0.0.1:0", cluster: api } }
+clusters:
+  api:
+    endpoints: ["127.0.0.1:${fleet.ports[0]}", { address: "127.0.0.1:${fleet.ports[1]}", backup: true }]
+    ${health}
+`,
+  );
+  const ask = async () => (await fetch(`http://127.0.0.1:${proxy.port('web')}/`)).text();
+  for (let i = 0; i < 6; i++) assert.equal(await ask(), '0');
+  await fleet.programs[0]!.end('SIGKILL');
+  for (let i = 0; i < 6; i++) assert.equal(await ask(), '1');
+  await eventually(() => told(proxy, 'endpoint is down') === 1, 'the check');
+  await fleet.start(0);
+  await eventually(() => told(proxy, 'endpoint is up') === 1, 'the check');
+  for (let i = 0; i < 6; i++) assert.equal(await ask(), '0');
+});
+
+test('clients stay with their endpoint by its cookie, which nobody can make up, until it dies', async (t) => {
+  const fleet = await startFleet(t, 3);
+  const proxy = await proxyTo(t, fleet.ports, 'sticky: { cookie: seat, secret: 0123456789abcdef, maxAge: 1h }');
+  const ask = async (cookie: string) => {
+    const reply = await fetch(`http://127.0.0.1:${proxy.port('web')}/`, { headers: { cookie } });
+    return { endpoint: await reply.text(), set: reply.headers.get('set-cookie') };
+  };
+  const first = await ask('');
+  assert.match(first.set ?? '', /^seat=[\w-]{22}; Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax$/);
+  const cookie = `a=b; ${first.set!.split(';')[0]}; c=d`;
+  for (let i = 0; i < 9; i++) assert.deepEqual(await ask(cookie), { endpoint: first.endpoint, set: null });
+  const forged = await Promise.all(['seat=0', 'seat=127.0.0.1', 'xseat=1', 'seat'].map(ask));
+  assert.ok(forged.every(({ set }) => set !== null));
+  // The same secret gives the same cookies after a restart.
+  const other = await proxyTo(t, fleet.ports, 'sticky: { cookie: seat, secret: 0123456789abcdef }');
+  const reply = await fetch(`http://127.0.0.1:${other.port('web')}/`, { headers: { cookie } });
+  assert.deepEqual([await reply.text(), reply.headers.get('set-cookie')], [first.endpoint, null]);
+  await fleet.programs[Number(first.endpoint)]!.end('SIGKILL');
+  const moved = await ask(cookie);
+  assert.notEqual(moved.endpoint, first.endpoint);
+  assert.ok(moved.set !== null);
+});
+
+test('the same key goes to the same endpoint: header, cookie, query, path and address', async (t) => {
+  const names = ['0', '1', '2', '3'];
+  const ports = await Promise.all(names.map((name) => serve(t, (_request, response) => response.end(name))));
+  for (const [hash, ask] of [
+    ['{ on: header, name: X-User }', (key: string) => ({ path: '/', headers: { 'x-user': key } })],
+    ['{ on: cookie, name: id }', (key: string) => ({ path: '/', headers: { cookie: `a=1; id=${key}; b=2` } })],
+    ['{ on: query, name: id }', (key: string) => ({ path: `/?a=1&id=${key}&b=2`, headers: {} })],
+    ['{ on: path }', (key: string) => ({ path: `/${key}?${Math.random()}`, headers: {} })],
+  ] as const) {
+    const proxy = await proxyTo(t, ports, `balance: hash\n    hash: ${hash}`);
+    const chosen = async (key: string) => {
+      const { path, headers } = ask(key);
+      return (await fetch(`http://127.0.0.1:${proxy.port('web')}${path}`, { headers })).text();
+    };
+    const seen = new Set<string>();
+    for (let i = 0; i < 12; i++) {
+      const once = await chosen(`user${i}`);
+      assert.equal(await chosen(`user${i}`), once, hash);
+      seen.add(once);
+    }
+    assert.ok(seen.size > 1, hash);
+  }
+  const proxy = await proxyTo(t, ports, 'balance: hash\n    hash: { on: client-ip }');
+  const all = await Promise.all(Array.from({ length: 8 }, () => fetch(`http://127.0.0.1:${proxy.port('web')}/`)));
+  assert.equal(new Set(await Promise.all(all.map((reply) => reply.text()))).size, 1);
+});
+
+test('more requests than allowed at once wait for others to end, in a cluster as a whole', async (t) => {
+  let open = 0;
+  let most = 0;
+  const slow: RequestListener = (_request, response) => {
+    most = Math.max(most, ++open);
+    setTimeout(() => {
+      open--;
+      response.end('ok');
+    }, 30);
+  };
+  const ports = [await serve(t, slow), await serve(t, slow)];
+  const proxy = await proxyTo(t, ports, 'requests: 4\n    pool: { queueTimeout: 5s }');
+  const all = await Promise.all(Array.from({ length: 20 }, () => fetch(`http://127.0.0.1:${proxy.port('web')}/`)));
+  assert.ok(all.every(({ status }) => status === 200));
+  assert.ok(most <= 4, String(most));
+});
