@@ -129,7 +129,9 @@ function blank(publicKey: forge.pki.rsa.PublicKey, commonName: string, days: num
   const cert = forge.pki.createCertificate();
   cert.publicKey = publicKey;
   // RFC 5280 4.1.2.2: positive, at most 20 bytes, never the same twice from one authority.
-  cert.serialNumber = `00${forge.util.bytesToHex(forge.random.getBytesSync(16))}`;
+  // A first byte that is neither 0 nor negative, since node-forge writes it as it stands and DER allows no padding.
+  const serial = forge.util.bytesToHex(forge.random.getBytesSync(16));
+  cert.serialNumber = `4${serial.slice(1)}`;
   cert.validity.notAfter = new Date(Date.now() + days * DAY_MS);
   cert.validity.notBefore = new Date(Math.min(Date.now(), cert.validity.notAfter.getTime()) - SKEW_MS);
   cert.setSubject([{ name: 'commonName', value: commonName }]);

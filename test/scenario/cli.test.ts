@@ -13,7 +13,8 @@ const curl = findProgram('curl', 'curl');
 const withCurl = { skip: curl === null };
 
 test('a second demo takes other ports and both serve', withCurl, async (t) => {
-  const demos = [startMillrace(t, ['demo']), startMillrace(t, ['demo'])];
+  const state = { MILLRACE_STATE: temporaryFolder(t) };
+  const demos = [startMillrace(t, ['demo'], state), startMillrace(t, ['demo'], state)];
   const urls = new Set<string>();
   for (const demo of demos) {
     await demo.until(({ out }) => out.includes('Ctrl-C'), 'its welcome');
@@ -30,7 +31,7 @@ test('a second demo takes other ports and both serve', withCurl, async (t) => {
 });
 
 test('the demo’s events arrive one by one, and the demo ends although one is still listening', async (t) => {
-  const demo = startMillrace(t, ['demo']);
+  const demo = startMillrace(t, ['demo'], { MILLRACE_STATE: temporaryFolder(t) });
   await demo.until(({ out }) => out.includes('Ctrl-C'), 'its welcome');
   const client = await connectPeer(t, Number(/http:\/\/127\.0\.0\.1:(\d+)\//.exec(demo.out)![1]));
   client.send('GET /events HTTP/1.1\r\nHost: demo\r\n\r\n');
