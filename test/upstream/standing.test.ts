@@ -1,0 +1,243 @@
+// Who may be chosen: what checks, failures, levels, zones and time make of the endpoints of a cluster.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Cluster } from '../../lib/upstream/cluster.ts';
+import { Ejection } from '../../lib/upstream/ejection.ts';
+import { Endpoint } from '../../lib/upstream/endpoint.ts';
+import type { ClusterOptions, EjectionOptions, EndpointOptions, Policy } from '../../lib/upstream/options.ts';
+import { select } from '../../lib/upstream/selection.ts';
+import { WINDOW_S } from '../../lib/upstream/standing.ts';
+import { clusterOptions } from '../support/cluster.ts';
+
+const POOL = { idle: 1, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1 };
+const SELECTION = { panic: 0.5, zone: '', slowStartMs: 0 };
+
+function options(place: number, more: Partial<EndpointOptions> = {}): EndpointOptions {
+  const address = { kind: 'tcp', host: `10.0.0.${place}`, port: 80, path: '', fd: -1 } as const;
+  return { address, weight: 1, ...more };
+}
+
+function endpoints(...parts: Partial<EndpointOptions>[]): Endpoint[] {
+  return parts.map((more, place) => new Endpoint(options(place, more), POOL));
+}
+
+/** Weights by place, rounded; those that may not be chosen are 0. */
+function weights(among: readonly Endpoint[], more: Partial<typeof SELECTION> = {}, now = 1_000_000): number[] {
+  const { candidates } = select(among, { ...SELECTION, ...more }, now);
+  return among.map((one) => {
+    const found = candidates.find(({ endpoint }) => endpoint === one);
+    return Math.round((found?.weight ?? 0) * 100) / 100;
+  });
+}
+
+test('those that are down, put aside or draining are not chosen', () => {
+  const among = endpoints({}, {}, {}, {}, {}, {}, {});
+  among[0]!.standing.health = 'down';
+  among[1]!.standing.ejected = true;
+  among[2]!.standing.draining = true;
+  assert.deepEqual(weights(among), [0, 0, 0, 1, 1, 1, 1]);
+});
+
+test('a level is left when too few of it are well, backups come last, and with none left all are used', () => {
+  const among = endpoints({}, {}, { priority: 1 }, { priority: 1 }, { backup: true });
+  const down = (...places: number[]): void =>
+    among.forEach(({ standing }, place) => {
+      standing.health = places.includes(place) ? 'down' : 'up';
+    });
+  assert.deepEqual(weights(among), [1, 1, 0, 0, 0]);
+  down(0);
+  assert.deepEqual(weights(among), [0, 1, 0, 0, 0]);
+  down(0, 1);
+  assert.deepEqual(weights(among), [0, 0, 1, 1, 0]);
+  down(0, 1, 2, 3);
+  assert.deepEqual(weights(among), [0, 0, 0, 0, 1]);
+  down(0, 1, 2, 3, 4);
+  assert.deepEqual(weights(among), [1, 1, 0, 0, 0]);
+  assert.equal(select(among, SELECTION, 0).panicking, true);
+  assert.deepEqual(weights(among, { panic: 0 }), [0, 0, 0, 0, 0]);
+});
+
+test('when most of the only level are said to be down, all of it are used', () => {
+  const among = endpoints({}, {}, {}, {}, {});
+  for (const { standing } of among.slice(0, 3)) standing.health = 'down';
+  assert.deepEqual(weights(among), [1, 1, 1, 1, 1]);
+  assert.deepEqual(weights(among, { panic: 0.4 }), [0, 0, 0, 1, 1]);
+});
+
+test('our own zone is preferred as far as it can take the load, and the rest goes to others', () => {
+  const near = { zone: 'a' };
+  const among = endpoints(near, near, near, near, { zone: 'b' }, { zone: 'c' });
+  assert.deepEqual(weights(among, { zone: 'a' }), [1, 1, 1, 1, 0, 0]);
+  assert.deepEqual(weights(among, { zone: 'x' }), [1, 1, 1, 1, 1, 1]);
+  // Three quarters can take it with what is spare, half of them cannot.
+  among[0]!.standing.health = 'down';
+  assert.deepEqual(weights(among, { zone: 'a' }), [0, 1, 1, 1, 0, 0]);
+  among[1]!.standing.health = 'down';
+  assert.deepEqual(weights(among, { zone: 'a' }), [0, 0, 0.35, 0.35, 0.15, 0.15]);
+});
+
+test('who comes back begins with a tenth of its weight and has all of it in time', () => {
+  const among = endpoints({ weight: 10 }, { weight: 10 });
+  among[0]!.standing.rampFromMs = 1000;
+  const at = (now: number) => weights(among, { slowStartMs: 10_000 }, now)[0];
+  assert.deepEqual([at(1000), at(6000), at(11_000), at(20_000)], [1, 5.5, 10, 10]);
+});
+
+const EJECTION: EjectionOptions = { failures: 3, rate: 0, latency: 0, forMs: 1000, longestMs: 5000, max: 0.5 };
+
+function ejecting(count: number, more: Partial<EjectionOptions> = {}) {
+  const among = endpoints(...Array.from({ length: count }, () => ({})));
+  const reasons: string[] = [];
+  const ejection = new Ejection(
+    { ...EJECTION, ...more },
+    () => among,
+    (_endpoint, reason) => reasons.push(reason),
+  );
+  return { among, reasons, ejection, first: among[0]! };
+}
+
+test('failures in a row put an endpoint aside, a success between them does not', () => {
+  const { ejection, first } = ejecting(4);
+  ejection.failed(first, 'x', 0);
+  ejection.failed(first, 'x', 1);
+  ejection.succeeded(first, 0, 2);
+  ejection.failed(first, 'x', 3);
+  ejection.failed(first, 'x', 4);
+  assert.equal(first.standing.ejected, false);
+  ejection.failed(first, 'x', 5);
+  assert.equal(first.standing.ejected, true);
+});
+
+test('each time in a row is longer up to the longest, one trial brings it back, and good conduct is remembered', () => {
+  const { ejection, first } = ejecting(4);
+  for (let i = 0; i < 3; i++) ejection.failed(first, 'x', 0);
+  const lengths = [first.standing.ejectedUntilMs];
+  let now = 0;
+  for (let round = 0; round < 4; round++) {
+    now = first.standing.ejectedUntilMs;
+    ejection.tick(now - 1);
+    assert.equal(first.standing.ejected, true);
+    ejection.tick(now);
+    assert.deepEqual([first.standing.ejected, first.standing.trial], [false, 'wanted']);
+    ejection.failed(first, 'x', now);
+    lengths.push(first.standing.ejectedUntilMs - now);
+  }
+  assert.deepEqual(lengths, [1000, 2000, 4000, 5000, 5000]);
+  now = first.standing.ejectedUntilMs;
+  ejection.tick(now);
+  ejection.succeeded(first, 0, now + 1);
+  assert.deepEqual([first.standing.trial, first.standing.ejections], ['none', 5]);
+  for (let s = 1; s < 60; s++) ejection.tick(now + s * 1000);
+  assert.equal(first.standing.ejections, 0);
+});
+
+test('no more than the allowed share is put aside, and an only endpoint never', () => {
+  const { ejection, among } = ejecting(5);
+  for (const endpoint of among) for (let i = 0; i < 3; i++) ejection.failed(endpoint, 'x', 0);
+  assert.equal(among.filter(({ standing }) => standing.ejected).length, 2);
+  const alone = ejecting(1);
+  for (let i = 0; i < 9; i++) alone.ejection.failed(alone.first, 'x', 0);
+  assert.equal(alone.first.standing.ejected, false);
+});
+
+test('a share of failures counts once there is enough to count, and only within the window', () => {
+  const { ejection, first } = ejecting(4, { failures: 0, rate: 0.5 });
+  for (let i = 0; i < 9; i++) {
+    ejection.failed(first, 'x', i);
+    ejection.succeeded(first, 0, i);
+  }
+  assert.equal(first.standing.ejected, false);
+  const later = WINDOW_S * 1000 + 500;
+  for (let i = 0; i < 9; i++) ejection.failed(first, 'x', later);
+  assert.equal(first.standing.ejected, false, 'what was before is over');
+  for (let i = 0; i < 9; i++) ejection.succeeded(first, 0, later);
+  for (let i = 0; i < 2; i++) ejection.failed(first, 'x', later + 900);
+  assert.equal(first.standing.ejected, true);
+});
+
+test('one that takes many times as long as the others is put aside, but not for some milliseconds', () => {
+  for (const [slowMs, quickMs, ejected] of [
+    [500, 20, true],
+    [15, 1, false],
+    [500, 400, false],
+  ] as const) {
+    const { ejection, among, first, reasons } = ejecting(4, { latency: 5 });
+    for (const endpoint of among) {
+      for (let i = 0; i < 30; i++) ejection.succeeded(endpoint, endpoint === first ? slowMs : quickMs, i);
+    }
+    ejection.tick(1000);
+    assert.equal(first.standing.ejected, ejected, `${slowMs} ${reasons}`);
+  }
+});
+
+const POLICIES: readonly Policy[] = ['round-robin', 'least-requests', 'random', 'hash', 'first', 'latency'];
+
+test('no sequence of changes, faults and exchanges yields an endpoint that is gone, a negative count or a lost lease', () => {
+  const step = fc.record({
+    what: fc.constantFrom(
+      'update',
+      'pick',
+      'end',
+      'fail',
+      'succeed',
+      'undecided',
+      'down',
+      'up',
+      'publish',
+      'retry',
+      'endRetry',
+    ),
+    at: fc.nat(1000),
+  });
+  fc.assert(
+    fc.property(fc.constantFrom(...POLICIES), fc.array(step, { maxLength: 120 }), (balance, steps) => {
+      const cluster = new Cluster('c', sampleOptions(balance));
+      const open: Endpoint[] = [];
+      let retries = 0;
+      for (const { what, at } of steps) {
+        const member = cluster.endpoints[at % Math.max(1, cluster.endpoints.length)];
+        if (what === 'update') cluster.update(Array.from({ length: at % 5 }, (_, place) => options((at + place) % 7)));
+        else if (what === 'pick') {
+          const tried = open.slice(0, at % 3);
+          const endpoint = cluster.pickAvailable(tried, at);
+          if (endpoint === null) continue;
+          assert.ok(cluster.endpoints.includes(endpoint), 'an endpoint that is gone');
+          endpoint.enter();
+          open.push(endpoint);
+        } else if (what === 'end' || what === 'fail' || what === 'succeed' || what === 'undecided') {
+          const [endpoint] = open.splice(at % Math.max(1, open.length), 1);
+          if (endpoint === undefined) continue;
+          if (what === 'fail') cluster.failed(endpoint, 'x');
+          else if (what === 'succeed') cluster.succeeded(endpoint, at % 100);
+          else cluster.undecided(endpoint);
+          endpoint.leave();
+        } else if (what === 'down' || what === 'up') {
+          if (member !== undefined) cluster.found(member, what, 'x');
+        } else if (what === 'publish') cluster.publish();
+        else if (what === 'retry') retries += cluster.beginRetry() ? 1 : 0;
+        else if (retries > 0) {
+          cluster.endRetry();
+          retries--;
+        }
+        assert.equal(cluster.active, open.length);
+        for (const endpoint of cluster.endpoints) {
+          assert.equal(endpoint.active, open.filter((one) => one === endpoint).length);
+        }
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+function sampleOptions(balance: Policy): ClusterOptions {
+  const hash = { on: 'path', name: '', bound: 1.5 } as const;
+  return clusterOptions({
+    balance,
+    hash,
+    endpoints: [options(1), options(2), options(3)],
+    ejection: { ...EJECTION, failures: 1 },
+    slowStartMs: 5,
+  });
+}
