@@ -6,8 +6,10 @@ import { Discovery } from '../discovery/discovery.ts';
 import { HealthChecker } from '../health/checker.ts';
 import { answering, redirecting, responding } from '../http/action.ts';
 import type { Action, RouteTarget } from '../http/exchange.ts';
+import { mirrored } from '../http/mirror.ts';
 import { proxied } from '../http/proxy.ts';
-import type { RouteOptions } from '../route/options.ts';
+import { type SplitPart, splitting } from '../http/split.ts';
+import type { RouteOptions, SplitOptions } from '../route/options.ts';
 import { compileRedirect } from '../route/redirect.ts';
 import { compileRewrite } from '../route/rewrite.ts';
 import { compileTable, type TableRoute } from '../route/table.ts';
@@ -22,7 +24,7 @@ import { Originator } from '../tls/originator.ts';
 import { Terminator } from '../tls/terminator.ts';
 import { TicketKeys, ticketSecret } from '../tls/ticket.ts';
 import { Cluster } from '../upstream/cluster.ts';
-import type { ClusterOptions } from '../upstream/options.ts';
+import type { ClusterOptions, HashOptions } from '../upstream/options.ts';
 import type { Configuration } from './configuration.ts';
 import { readEndpoints } from './endpoint-list.ts';
 import { stickySecret } from './sticky-secret.ts';
@@ -126,12 +128,22 @@ function buildRoute(route: RouteOptions, clusters: ReadonlyMap<string, Cluster>,
 }
 
 function buildAction(route: RouteOptions, clusters: ReadonlyMap<string, Cluster>, log: Log): Action {
+  const passing = (name: string): Action => proxied(resolve(clusters, name), log, route.retries);
+  const parts = (split: SplitOptions): SplitPart[] =>
+    Object.entries(split.clusters).map(([name, weight]) => ({ action: passing(name), weight }));
   if (route.redirect !== undefined) return redirecting(compileRedirect(route.match, route.redirect));
   if (route.respond !== undefined) {
     const { status, headers, body } = route.respond;
     return responding(status, headers ?? {}, body);
   }
-  return proxied(resolve(clusters, route.cluster!), log, route.retries);
+  const action =
+    route.split === undefined ? passing(route.cluster!) : splitting(parts(route.split), keyOf(route.split));
+  if (route.mirror === undefined) return action;
+  return mirrored(action, resolve(clusters, route.mirror.cluster), route.mirror.share, log);
+}
+
+function keyOf({ on, name = '' }: SplitOptions): HashOptions | null {
+  return on === undefined ? null : { on, name: on === 'header' ? name.toLowerCase() : name, bound: 0 };
 }
 
 function resolve(clusters: ReadonlyMap<string, Cluster>, name: string): Cluster {

@@ -23,6 +23,7 @@ export function checkRoutes(path: DocumentPath, routes: readonly unknown[]): Rou
     if (route === undefined) continue;
     const at = [...path, index];
     checkAction(at, route, result.errors);
+    checkPassing(at, route, result.errors);
     matches[index] = checkWords(at, route, result.errors);
   }
   // Of routes that are wrong nobody knows what they would match.
@@ -38,13 +39,34 @@ export function checkRoutes(path: DocumentPath, routes: readonly unknown[]): Rou
 
 type Section = Readonly<Record<string, unknown>>;
 
-const ACTIONS = ['cluster', 'redirect', 'respond'];
+const ACTIONS = ['cluster', 'split', 'redirect', 'respond'];
 
 function checkAction(path: DocumentPath, route: Section, errors: Finding[]): void {
   const actions = ACTIONS.filter((action) => route[action] !== undefined);
-  if (actions.length === 0) errors.push({ path, message: 'needs an action: cluster, redirect or respond' });
+  if (actions.length === 0) errors.push({ path, message: 'needs an action: cluster, split, redirect or respond' });
   if (actions.length > 1) {
     errors.push({ path, message: `has ${actions.length} actions (${actions.join(', ')}); a route has exactly one` });
+  }
+}
+
+/** Keys that say more of how requests are passed on. */
+function checkPassing(path: DocumentPath, route: Section, errors: Finding[]): void {
+  const passes = route['cluster'] !== undefined || route['split'] !== undefined;
+  for (const key of ['mirror', 'retries']) {
+    if (route[key] !== undefined && !passes)
+      errors.push({ path: [...path, key], message: 'needs cluster or split', atKey: true });
+  }
+  const split = sectionOf(route['split']);
+  if (split === undefined) return;
+  const { on, name } = split;
+  const named = on === 'header' || on === 'cookie' || on === 'query';
+  if (named && name === undefined)
+    errors.push({ path: [...path, 'split'], message: `needs name: which ${on} decides` });
+  if (!named && name !== undefined)
+    errors.push({ path: [...path, 'split', 'name'], message: 'needs on: header, cookie or query', atKey: true });
+  const shares = Object.values(sectionOf(split['clusters']) ?? {});
+  if (!shares.some((share) => typeof share !== 'number' || share > 0)) {
+    errors.push({ path: [...path, 'split', 'clusters'], message: 'needs a cluster with a share above 0' });
   }
 }
 

@@ -70,6 +70,13 @@ class DocumentCheck {
     for (const [index, route] of routes.entries()) {
       this.#reference([...path, 'routes', index, 'cluster'], record(route)['cluster']);
       this.#pooled([...path, 'routes', index, 'cluster'], record(route)['cluster']);
+      for (const name of Object.keys(record(record(record(route)['split'])['clusters']))) {
+        this.#reference([...path, 'routes', index, 'split', 'clusters', name], name);
+        this.#pooled([...path, 'routes', index, 'split', 'clusters', name], name);
+      }
+      const mirror = record(record(route)['mirror'])['cluster'];
+      this.#reference([...path, 'routes', index, 'mirror', 'cluster'], mirror);
+      this.#pooled([...path, 'routes', index, 'mirror', 'cluster'], mirror);
     }
     if (protocol === 'tcp') this.#tcpListener(path, listener);
     else if (protocol === 'http' || protocol === 'auto') this.#httpListener(path, listener, protocol);

@@ -4,7 +4,7 @@
 import type { Upstream } from './upstream.ts';
 
 /** Most that is kept of a request whose head has been sent already: a second try is not worth more. */
-const AGAIN_BYTES = 16 * 1024;
+const AGAIN_BYTES = 64 * 1024;
 /** Buffers up to this size stay for the next request. */
 const SMALL_BYTES = 4 * 1024;
 const NONE = Buffer.alloc(0);

@@ -49,12 +49,25 @@ export interface RedirectOptions {
   readonly status: number;
 }
 
-/** A route: what it matches (everything, if it does not say) and exactly one action (cluster, redirect or respond). */
+/** Action: each request goes to one of several clusters. */
+export interface SplitOptions {
+  /** Name of the cluster to its share relative to the others. */
+  readonly clusters: Readonly<Record<string, number>>;
+  /** What decides; by default chance does. */
+  readonly on?: 'client-ip' | 'header' | 'cookie' | 'query' | 'path' | undefined;
+  readonly name?: string | undefined;
+}
+
+/** A route: what it matches (everything, if it does not say) and exactly one action (cluster, split, redirect or respond). */
 export interface RouteOptions {
   readonly match?: MatchOptions | undefined;
   readonly rewrite?: RewriteOptions | undefined;
   /** Action: pass the request on to this cluster. */
   readonly cluster?: string | undefined;
+  /** Action: share requests out between clusters. */
+  readonly split?: SplitOptions | undefined;
+  /** With a cluster or a split: copies for another cluster. */
+  readonly mirror?: { readonly cluster: string; readonly share: number } | undefined;
   /** With a cluster, in place of its own. */
   readonly retries?: RetryOptions | undefined;
   readonly redirect?: RedirectOptions | undefined;

@@ -270,3 +270,76 @@ test('more requests than allowed at once wait for others to end, in a cluster as
   assert.ok(all.every(({ status }) => status === 200));
   assert.ok(most <= 4, String(most));
 });
+
+function splitProxy(t: TestContext, ports: readonly number[], route: string): Promise<TestProxy> {
+  return startProxy(
+    t,
+    `
+listeners:
+  web: { bind: "127.0.0.1:0", routes: [{ ${route} }] }
+clusters:
+${ports.map((port, place) => `  c${place}: { endpoints: ["127.0.0.1:${port}"], retries: { attempts: 0 } }`).join('\n')}
+`,
+  );
+}
+
+test('a split shares requests out by weight, and a client stays where its key leads it', async (t) => {
+  const ports = [
+    await serve(t, (_, response) => response.end('0')),
+    await serve(t, (_, response) => response.end('1')),
+  ];
+  const ask = async (proxy: TestProxy, user: string) =>
+    (await fetch(`http://127.0.0.1:${proxy.port('web')}/`, { headers: { 'x-user': user } })).text();
+  const byChance = await splitProxy(t, ports, 'split: { clusters: { c0: 3, c1: 1 } }');
+  const answers = await Promise.all(Array.from({ length: 400 }, () => ask(byChance, '')));
+  const second = answers.filter((answer) => answer === '1').length;
+  assert.ok(second > 60 && second < 150, String(second));
+  const byUser = await splitProxy(t, ports, 'split: { clusters: { c0: 1, c1: 1 }, on: header, name: X-User }');
+  const seen = new Set<string>();
+  for (let i = 0; i < 12; i++) {
+    const first = await ask(byUser, `u${i}`);
+    assert.equal(await ask(byUser, `u${i}`), first);
+    seen.add(first);
+  }
+  assert.equal(seen.size, 2);
+});
+
+test('a shadow sees whole copies of requests, and whatever it does, clients notice nothing', async (t) => {
+  const bodies: string[] = [];
+  const shadow = await serve(t, (request, response) => {
+    let body = '';
+    request.on('data', (piece) => (body += piece));
+    request.on('end', () => {
+      bodies.push(`${request.method} ${request.url} ${body}`);
+      // Some answers never come, some are errors.
+      if (bodies.length % 3 === 0) request.socket.destroy();
+      else if (bodies.length % 3 === 1) response.writeHead(500).end('shadow');
+    });
+  });
+  const primary = await serve(t, (request, response) => {
+    request.resume();
+    request.on('end', () => response.end('primary'));
+  });
+  const proxy = await splitProxy(t, [primary, shadow], 'cluster: c0, mirror: { cluster: c1 }');
+  const url = `http://127.0.0.1:${proxy.port('web')}`;
+  for (let i = 0; i < 12; i++) {
+    const body = i % 2 === 0 ? null : `body ${i}`;
+    const reply = await fetch(`${url}/${i}`, { method: body === null ? 'GET' : 'POST', body });
+    assert.deepEqual([reply.status, await reply.text()], [200, 'primary']);
+  }
+  // Longer ones are not copied, and arrive all the same.
+  const long = await fetch(`${url}/long`, { method: 'POST', body: 'x'.repeat(200_000) });
+  assert.equal(long.status, 200);
+  await eventually(() => bodies.length >= 12, 'the copies');
+  assert.deepEqual(
+    bodies.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })),
+    Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? `GET /${i} ` : `POST /${i} body ${i}`)).toSorted((a, b) =>
+      a.localeCompare(b, 'en', { numeric: true }),
+    ),
+  );
+  const some = await splitProxy(t, [primary, shadow], 'cluster: c0, mirror: { cluster: c1, share: 20% }');
+  const before = bodies.length;
+  for (let i = 0; i < 100; i++) await (await fetch(`http://127.0.0.1:${some.port('web')}/`)).text();
+  await pause(100);
+  assert.ok(bodies.length - before > 5 && bodies.length - before < 40, String(bodies.length - before));
+});

@@ -2,7 +2,7 @@
 
 import * as z from 'zod';
 import { retries } from './cluster.ts';
-import { oneOrMore, reference, section, text, whole } from './values.ts';
+import { choice, oneOrMore, reference, section, share, text, whole } from './values.ts';
 
 const headers = z.record(z.string(), text());
 
@@ -53,12 +53,29 @@ const respond = section({
   headers: headers.optional().describe('Fields of the reply.'),
 });
 
+const split = section({
+  clusters: z
+    .record(z.string(), whole(0, 10_000))
+    .describe('Names of clusters, each with its share relative to the others.'),
+  on: choice(['client-ip', 'header', 'cookie', 'query', 'path'])
+    .optional()
+    .describe('What decides, so that the same client stays with the same cluster; by default chance does.'),
+  name: text('name').optional().describe('Name of the header, cookie or query parameter.'),
+});
+
+const mirror = section({
+  cluster: reference('cluster').describe('Gets the copies; what it answers is dropped.'),
+  share: share().prefault('100%').describe('Share of the requests that is copied.'),
+});
+
 export const route = section({
   match: match
     .optional()
     .describe('What a request must look like; all that is given must hold. Without it, every request matches.'),
   rewrite: rewrite.optional().describe('What is changed on the way.'),
   cluster: reference('cluster').optional().describe('Action: pass the request on to this cluster.'),
+  split: split.optional().describe('Action: share requests out between clusters.'),
+  mirror: mirror.optional().describe('Copies requests for another cluster besides, those with bodies of up to 64 KiB.'),
   retries: retries.optional().describe("In place of the cluster's: what is tried again when an endpoint fails."),
   redirect: redirect.optional().describe('Action: send the client elsewhere.'),
   respond: respond.optional().describe('Action: answer without an upstream.'),

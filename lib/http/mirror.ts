@@ -1,0 +1,178 @@
+// Copies of some requests for a cluster that is only to see them. They are sent when the request is whole, their replies
+// are dropped, and nothing that happens to them reaches the client or slows it: what cannot be sent at once is left out.
+
+import { type ProxyError, proxyError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { Connection } from '../io/connection.ts';
+import type { Cluster } from '../upstream/cluster.ts';
+import type { Endpoint } from '../upstream/endpoint.ts';
+import type { Fields } from '../wire/fields.ts';
+import type { RequestHead, ResponseHead } from '../wire/http1/head.ts';
+import { memory } from '../wire/http1/llhttp.ts';
+import { Method } from '../wire/http1/method.ts';
+import type { Action, Exchange } from './exchange.ts';
+import { UpstreamConnection } from './h1/upstream.ts';
+import type { UpstreamSession } from './h2/upstream.ts';
+import { Kept } from './kept.ts';
+import { writeRequestHead, written } from './request-writer.ts';
+import type { Sink } from './sink.ts';
+import { trailerLines } from './trailers.ts';
+import type { Upstream, UpstreamUser } from './upstream.ts';
+
+/** Copies under way at once; when the shadow is slower than that, it sees less. */
+const MOST_UNDERWAY = 256;
+
+/** Counts of one route's copies. */
+interface Copies {
+  underway: number;
+}
+
+/** As `action`, with a copy of `share` (0 to 1) of the requests for `cluster`. */
+export function mirrored(action: Action, cluster: Cluster, share: number, log: Log): Action {
+  const copies: Copies = { underway: 0 };
+  return {
+    begin(exchange) {
+      const sink = action.begin(exchange);
+      if (exchange.upgrading || copies.underway >= MOST_UNDERWAY || Math.random() >= share) return sink;
+      return new Tee(sink, exchange, cluster, copies, log);
+    },
+  };
+}
+
+/** Passes a request on as it is, and keeps a copy until it is whole. */
+class Tee implements Sink<RequestHead> {
+  readonly #sink: Sink<RequestHead>;
+  readonly #exchange: Exchange;
+  readonly #cluster: Cluster;
+  readonly #copies: Copies;
+  readonly #log: Log;
+  /** Null once there is nothing to be copied any more. */
+  #kept: Kept | null = new Kept();
+  #chunked = false;
+  #bodyless = false;
+
+  constructor(sink: Sink<RequestHead>, exchange: Exchange, cluster: Cluster, copies: Copies, log: Log) {
+    this.#sink = sink;
+    this.#exchange = exchange;
+    this.#cluster = cluster;
+    this.#copies = copies;
+    this.#log = log;
+  }
+
+  head(head: RequestHead, last: boolean): boolean {
+    this.#chunked = head.chunked;
+    this.#bodyless = this.#exchange.method === Method.HEAD;
+    // What waits for a word of the endpoint may never come.
+    if (head.expectsContinue || writeRequestHead(this.#exchange, this.#cluster.options.host) !== null)
+      this.#kept = null;
+    else this.#kept!.head(memory, written.start, written.end, written.gap, last);
+    const taken = this.#sink.head(head, last);
+    if (last) this.#send();
+    return taken;
+  }
+
+  data(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.#kept !== null && !this.#kept.data(bytes, start, end, false)) this.#kept = null;
+    return this.#sink.data(bytes, start, end);
+  }
+
+  end(trailers: Fields | null): void {
+    this.#kept?.end(trailerLines(trailers, this.#exchange.route.rewrite?.request ?? null));
+    this.#sink.end(trailers);
+    this.#send();
+  }
+
+  abort(error: ProxyError): void {
+    this.#kept = null;
+    this.#sink.abort(error);
+  }
+
+  #send(): void {
+    const kept = this.#kept;
+    this.#kept = null;
+    if (kept === null) return;
+    const endpoint = this.#cluster.pickAvailable([], 0);
+    if (endpoint === null) return;
+    try {
+      new Copy(kept, this.#chunked, this.#bodyless, this.#cluster, this.#copies, this.#log).send(endpoint);
+    } catch (error) {
+      this.#log.limited('mirror', 1000).error('copy of a request not sent', { cluster: this.#cluster.name, error });
+    }
+  }
+}
+
+/** One copy on its way. */
+class Copy implements UpstreamUser {
+  readonly #kept: Kept;
+  readonly #chunked: boolean;
+  readonly #bodyless: boolean;
+  readonly #cluster: Cluster;
+  readonly #copies: Copies;
+  readonly #log: Log;
+  #endpoint: Endpoint | null = null;
+
+  constructor(kept: Kept, chunked: boolean, bodyless: boolean, cluster: Cluster, copies: Copies, log: Log) {
+    this.#kept = kept;
+    this.#chunked = chunked;
+    this.#bodyless = bodyless;
+    this.#cluster = cluster;
+    this.#copies = copies;
+    this.#log = log;
+  }
+
+  send(endpoint: Endpoint): void {
+    this.#endpoint = endpoint;
+    endpoint.enter();
+    endpoint.stats.exchanges++;
+    this.#copies.underway++;
+    const { pool } = endpoint;
+    const session = pool.share() as UpstreamSession | null;
+    const upstream = session !== null ? session.open() : (pool.take() as UpstreamConnection | null);
+    if (upstream !== null) this.connected(upstream);
+    else new UpstreamConnection(this.#cluster, endpoint, this, false);
+  }
+
+  connected(upstream: Upstream): void {
+    upstream.begin(this, this.#bodyless, false, this.#chunked);
+    this.#kept.send(upstream);
+    upstream.requestComplete = true;
+    upstream.expireIn(this.#cluster.options.timeouts.responseMs);
+  }
+
+  replyHead(head: ResponseHead): void {
+    if (head.status >= 200) this.#cluster.succeeded(this.#endpoint!, 0);
+  }
+
+  replyData(): void {}
+
+  replied(): void {
+    this.#end();
+  }
+
+  switched(connection: Connection): void {
+    connection.destroy();
+    this.#end();
+  }
+
+  drained(): void {}
+
+  failed(error: ProxyError): void {
+    const endpoint = this.#endpoint;
+    this.#end();
+    if (endpoint === null) return;
+    this.#cluster.failed(endpoint, error.code);
+    const told = { cluster: this.#cluster.name, endpoint: endpoint.name, cause: error.code, detail: error.detail };
+    this.#log.limited(`mirror ${error.code}`, 1000).warn('copy of a request not answered', told);
+  }
+
+  expired(): ProxyError | null {
+    return proxyError('response_timeout');
+  }
+
+  #end(): void {
+    if (this.#endpoint === null) return;
+    this.#endpoint.leave();
+    this.#endpoint = null;
+    this.#copies.underway--;
+  }
+}
