@@ -57,6 +57,14 @@ const EXERCISES: Readonly<Record<string, (t: TestContext) => Promise<void>>> = {
     assert.equal((await ask(port, '/about')).text, 'pages /about');
   },
 
+  'clusters.yaml': async (t) => {
+    const env = { ONE: await web(t, 'one'), TWO: await web(t, 'two'), SPARE: await web(t, 'spare') };
+    const proxy = await start(t, 'clusters.yaml', env);
+    const seen = new Set<string>();
+    for (let i = 0; i < 12; i++) seen.add((await curl(t, [`http://${await proxy.address('web')}/`])).text);
+    assert.deepEqual([...seen].sort(), ['one /', 'two /']);
+  },
+
   'grpc.yaml': async (t) => {
     const service = await startHttp2Origin(t, (stream, fields) => {
       stream.respond({ ':status': 200 });
