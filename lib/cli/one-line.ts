@@ -2,7 +2,7 @@
 
 import { didYouMean } from '../base/nearest.ts';
 import { checkConfiguration } from '../config/read.ts';
-import { readAddress } from '../config/schema/values.ts';
+import { mustBe, readAddress } from '../config/schema/values.ts';
 import type { ConfigurationDocument } from '../config/schema.ts';
 import { type Arguments, type Command, EXIT_USAGE, LOG_OPTION } from './command.ts';
 import { openLog, readLogChoice, reportConfigErrors, reportUsage } from './output.ts';
@@ -21,7 +21,7 @@ interfaces, TO as :PORT a port of this machine. Everything else has the defaults
 Example:
   ${example}`,
     options: {
-      balance: { value: 'HOW', summary: `${BALANCES.join(' or ')} (default ${BALANCES[0]})` },
+      balance: { value: 'HOW', summary: `${mustBe(BALANCES).slice('must be '.length)} (default ${BALANCES[0]})` },
       log: LOG_OPTION,
     },
     operands: { least: 2, most: Number.POSITIVE_INFINITY },
@@ -42,10 +42,10 @@ Example:
   };
 }
 
-type Balance = 'round-robin' | 'least-connections';
+type Balance = (typeof BALANCES)[number];
 
-const BALANCES: readonly Balance[] = ['round-robin', 'least-connections'];
-const PLANNED_BALANCES = ['least-requests', 'random', 'hash', 'first', 'latency'];
+/** `hash` goes by the client's address. */
+const BALANCES = ['round-robin', 'least-requests', 'least-connections', 'random', 'hash', 'first', 'latency'] as const;
 
 /** In the words of the command line; the schema would speak of paths in a document that nobody wrote. */
 function findFaults({ options, operands }: Arguments): string[] {
@@ -60,8 +60,7 @@ function findFaults({ options, operands }: Arguments): string[] {
   }
   const balance = options.get('balance');
   if (balance !== undefined && !(BALANCES as readonly string[]).includes(balance)) {
-    const known = PLANNED_BALANCES.includes(balance) ? ' is not supported yet' : ' is not known';
-    faults.push(`--balance: "${balance}"${known}; it is ${BALANCES.join(' or ')}${didYouMean(balance, BALANCES)}`);
+    faults.push(`--balance: "${balance}" is not known; it ${mustBe(BALANCES)}${didYouMean(balance, BALANCES)}`);
   }
   return faults;
 }
@@ -71,6 +70,6 @@ function describe(protocol: 'http' | 'tcp', { options, operands }: Arguments): C
   const balance = (options.get('balance') ?? 'round-robin') as Balance;
   return {
     listeners: { [protocol]: { bind: from, protocol, cluster: 'endpoints' } },
-    clusters: { endpoints: { balance, endpoints } },
+    clusters: { endpoints: { balance, endpoints, ...(balance === 'hash' && { hash: { on: 'client-ip' as const } }) } },
   };
 }

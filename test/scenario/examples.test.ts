@@ -61,7 +61,7 @@ const EXERCISES: Readonly<Record<string, (t: TestContext) => Promise<void>>> = {
     const env = { ONE: await web(t, 'one'), TWO: await web(t, 'two'), SPARE: await web(t, 'spare') };
     const proxy = await start(t, 'clusters.yaml', env);
     const seen = new Set<string>();
-    for (let i = 0; i < 12; i++) seen.add((await curl(t, [`http://${await proxy.address('web')}/`])).text);
+    for (let i = 0; i < 12; i++) seen.add((await ask(await proxy.port('web'), '/')).text);
     assert.deepEqual([...seen].sort(), ['one /', 'two /']);
   },
 
