@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   http: async () => (await import('./http.ts')).httpCommand,
   tcp: async () => (await import('./tcp.ts')).tcpCommand,
   check: async () => (await import('./check.ts')).checkCommand,
+  explain: async () => (await import('./explain.ts')).explainCommand,
   cert: async () => (await import('./cert.ts')).certCommand,
   bench: async () => (await import('./bench.ts')).benchCommand,
   version: async () => (await import('./version.ts')).versionCommand,
@@ -24,13 +25,14 @@ const SUMMARIES: readonly (readonly [string, string])[] = [
   ['http FROM TO...', 'reverse proxy in one line'],
   ['tcp FROM TO...', 'TCP load balancer in one line'],
   ['check [-c FILE]', 'validate a configuration: every error at once'],
+  ['explain [-c FILE] --url URL', 'which route, cluster and endpoint would answer, and why'],
   ['cert [authority | leaf NAME...]', 'certificates for names of your own machines'],
   ['bench [SCENARIO...]', 'measure it beside nginx, HAProxy and other proxies'],
   ['version', 'print the version'],
 ];
 
 /** Planned commands: refused by name rather than called unknown. */
-const PLANNED = ['forward', 'explain', 'status', 'top', 'reload', 'drain'];
+const PLANNED = ['forward', 'status', 'top', 'reload', 'drain'];
 
 process.exit(await main(process.argv.slice(2)));
 

@@ -164,7 +164,7 @@ test('one-line proxies tell every mistake in their arguments, with exit code 2',
     ],
     [['tcp', ':0', 'a:1', 'a:1'], [/TO a:1 is given twice/]],
     [['tcp', ':0', 'a:1', '--balance', 'least-conections'], [/did you mean "least-connections"/]],
-    [['tcp', ':0', 'a:1', '--balance', 'hash'], [/"hash" is not supported yet/]],
+    [['tcp', ':0', 'a:1', '--balance', 'fastest'], [/"fastest" is not known/]],
     [['tcp', ':0', 'a:1', '--balnce=x'], [/did you mean "--balance"/]],
   ];
   for (const [args, wanted] of cases) {

@@ -1,0 +1,77 @@
+// `millrace explain`: which listener, route, cluster and endpoint would answer a request, and why; without starting
+// anything. What only a running proxy knows (health, load, latency) is said to be so.
+
+import type { Configuration } from '../config/configuration.ts';
+import { explainRequest } from '../config/explain.ts';
+import { type Command, EXIT_FAILED, EXIT_FINE, EXIT_USAGE } from './command.ts';
+import { CONFIG_OPTION, chooseFile, readFileOf } from './configuration-file.ts';
+import { reportConfigErrors, reportUsage, writeResult } from './output.ts';
+
+export const explainCommand: Command = {
+  name: 'explain',
+  usage: "[-c FILE] --url URL [--header 'NAME: VALUE']",
+  summary: 'tells which listener, route, cluster and endpoint would answer a request, and why',
+  details: `
+The listener is the one that the port of the URL belongs to, or the one named by --listener. Several headers are
+given in one option, with line feeds between them. Nothing is started and nobody is asked: endpoints are taken to be well.
+
+Example:
+  millrace explain --url http://shop.example.com/cart --header 'Cookie: user=42'`,
+  options: {
+    config: CONFIG_OPTION,
+    url: { value: 'URL', summary: 'what is asked for' },
+    header: { short: 'H', value: 'LINES', summary: 'header lines of the request' },
+    method: { short: 'X', value: 'METHOD', summary: 'its method (default GET)' },
+    client: { value: 'ADDRESS', summary: 'address of the client (default 127.0.0.1)' },
+    listener: { value: 'NAME', summary: 'the listener it arrives at' },
+  },
+  operands: { least: 0, most: 0 },
+  async run({ options, ...given }) {
+    const chosen = chooseFile({ options, ...given });
+    const url = options.get('url') ?? '';
+    const faults = 'fault' in chosen ? [chosen.fault] : [];
+    if (!/^https?:/.test(url) || !URL.canParse(url)) faults.push('--url: needs an http or https URL');
+    const lines = (options.get('header') ?? '').split('\n').filter((line) => line.trim() !== '');
+    for (const line of lines)
+      if (!/^[^\s:]+:/.test(line)) faults.push(`--header: "${line}" is no header line; write "NAME: VALUE"`);
+    if ('fault' in chosen || faults.length > 0) {
+      reportUsage(faults, 'millrace explain --help');
+      return EXIT_USAGE;
+    }
+    const result = await readFileOf(chosen.file);
+    if ('errors' in result) {
+      reportConfigErrors(result.errors, 'error', false);
+      return EXIT_USAGE;
+    }
+    const listener = options.get('listener') ?? listenerOf(result.configuration, new URL(url));
+    if (listener === '' || !Object.hasOwn(result.configuration.listeners, listener)) {
+      const known = Object.keys(result.configuration.listeners).join(', ');
+      reportUsage(
+        [
+          `no listener ${listener === '' ? 'has the port of this URL' : `is called "${listener}"`}; name one with --listener: ${known}`,
+        ],
+        'millrace explain --help',
+      );
+      return EXIT_USAGE;
+    }
+    const told = explainRequest(result.configuration, listener, {
+      url: new URL(url),
+      method: options.get('method') ?? 'GET',
+      client: options.get('client') ?? '127.0.0.1',
+      headers: lines.map((line) => {
+        const colon = line.indexOf(':');
+        return [line.slice(0, colon), line.slice(colon + 1).trim()] as const;
+      }),
+    });
+    writeResult(told.lines.map((line) => `${line}\n`).join(''));
+    return told.answered ? EXIT_FINE : EXIT_FAILED;
+  },
+};
+
+/** The one that is bound to the port, or the only one that there is. */
+function listenerOf({ listeners }: Configuration, { port, protocol }: URL): string {
+  const wanted = Number(port) || (protocol === 'https:' ? 443 : 80);
+  const names = Object.keys(listeners);
+  const bound = names.find((name) => listeners[name]!.bind.some((address) => address.port === wanted));
+  return bound ?? (names.length === 1 ? names[0]! : '');
+}
