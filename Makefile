@@ -82,6 +82,10 @@ bench: install ## Millrace beside nginx, HAProxy and Node proxies; ARGS='--help'
 soak: install ## minutes of mixed load; fails when memory, descriptors or slabs grow
 	@node native-bench/soak.ts $(ARGS)
 
+.PHONY: chaos
+chaos: install ## origins that die, hang and err, behind Millrace, HAProxy and nginx; minutes. ARGS='killed rolling'
+	@node native-bench/chaos/run.ts $(ARGS)
+
 .PHONY: tls-grade
 tls-grade: install ## the grade that testssl.sh gives each TLS profile; minutes
 	@node native-bench/tls-grade.ts

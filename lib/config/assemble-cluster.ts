@@ -44,7 +44,10 @@ export function assembleCluster(cluster: CheckedCluster, folder: string): Cluste
     host,
     protocol,
     proxyProtocol,
+    dial: { source: cluster.source ?? '', keepAliveMs: cluster.tcpKeepAlive },
     pool: {
+      maxAgeMs: pool.maxAge,
+      maxRequests: pool.maxRequests,
       idle: pool.idle,
       max: pool.max,
       idleTimeoutMs: pool.idleTimeout,

@@ -67,7 +67,7 @@ class DialProbe implements Receiver {
     this.#endpoint = endpoint;
     this.#secured = options.kind === 'tls';
     this.#once = new Once(found, options.timeoutMs, () => this.#connection.destroy());
-    this.#connection = dial(endpoint.address, this);
+    this.#connection = dial(endpoint.address, this, cluster.options.dial);
   }
 
   cancel(): void {

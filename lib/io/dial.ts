@@ -11,16 +11,30 @@ export interface Dialer extends Receiver {
   connected(): void;
 }
 
+export interface DialOptions {
+  /** Our own address, '' for the one that the kernel chooses. */
+  readonly source: string;
+  /** Silence after which the kernel asks whether the peer is still there, in ms; 0: never. */
+  readonly keepAliveMs: number;
+}
+
+const PLAIN: DialOptions = { source: '', keepAliveMs: 0 };
+
 /**
  * Begins to connect. The time limit is the caller's: arm the connection's deadline. `fd` addresses cannot be dialed
  * and fail like unreachable ones.
  */
-export function dial(address: Address, dialer: Dialer): Connection {
+export function dial(address: Address, dialer: Dialer, { source, keepAliveMs }: DialOptions = PLAIN): Connection {
   const shared = { onread, allowHalfOpen: true, writableHighWaterMark: WRITABLE_BYTES };
+  const tcp = {
+    noDelay: true,
+    ...(source !== '' && { localAddress: source }),
+    ...(keepAliveMs > 0 && { keepAlive: true, keepAliveInitialDelay: keepAliveMs }),
+  };
   const target =
     address.kind === 'unix'
       ? { path: address.path }
-      : { host: address.host === '' ? 'localhost' : address.host, port: address.port, noDelay: true };
+      : { host: address.host === '' ? 'localhost' : address.host, port: address.port, ...tcp };
   const socket = connect({ ...target, ...shared } as never) as ReadingSocket;
   const connection = new Connection(socket, dialer);
   socket.once('connect', onConnect);

@@ -64,7 +64,7 @@ class Passing implements Receiver {
     this.#endpoint = endpoint;
     endpoint.enter();
     endpoint.stats.tunnels++;
-    const upstream = dial(endpoint.address, this);
+    const upstream = dial(endpoint.address, this, cluster.options.dial);
     this.#upstream = upstream;
     upstream.expireIn(cluster.options.timeouts.connectMs);
   }

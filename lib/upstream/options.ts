@@ -2,6 +2,7 @@
 
 import type { Address } from '../base/address.ts';
 import type { RetryOptions } from '../base/retries.ts';
+import type { DialOptions } from '../io/dial.ts';
 import type { UpstreamTlsOptions } from '../tls/options.ts';
 
 /** One address of a cluster. */
@@ -61,6 +62,8 @@ export interface ClusterOptions {
   readonly protocol: 'auto' | 'h2';
   /** PROXY protocol header written at the start of every upstream connection. */
   readonly proxyProtocol: 'off' | 'v1' | 'v2';
+  /** How connections are made. */
+  readonly dial: DialOptions;
   readonly pool: PoolOptions;
   readonly timeouts: ClusterTimeouts;
   /** Null: plain. */
@@ -147,6 +150,9 @@ export interface PoolOptions {
   readonly max: number;
   /** How long an idle connection is kept; shorter than the origin's own limit, so that we close first. */
   readonly idleTimeoutMs: number;
+  /** How old a connection gets, and how many exchanges it serves, before it is closed after one; 0 sets no limit. */
+  readonly maxAgeMs: number;
+  readonly maxRequests: number;
   /** Most exchanges that wait for a connection when `max` is reached. */
   readonly queue: number;
   /** How long one waits before it is answered with 503. */

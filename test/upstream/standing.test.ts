@@ -11,7 +11,7 @@ import { select } from '../../lib/upstream/selection.ts';
 import { WINDOW_S } from '../../lib/upstream/standing.ts';
 import { clusterOptions } from '../support/cluster.ts';
 
-const POOL = { idle: 1, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1 };
+const POOL = { idle: 1, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1, maxAgeMs: 0, maxRequests: 0 };
 const SELECTION = { panic: 0.5, zone: '', slowStartMs: 0 };
 
 function options(place: number, more: Partial<EndpointOptions> = {}): EndpointOptions {

@@ -1,5 +1,6 @@
 // The keys of a cluster: their types, defaults and meaning.
 
+import { isIP } from 'node:net';
 import * as z from 'zod';
 import { didYouMean } from '../../base/nearest.ts';
 import { clusterTls } from './tls.ts';
@@ -150,6 +151,12 @@ const pool = section({
   idleTimeout: duration()
     .prefault('55s')
     .describe("How long an idle connection is kept. Keep it shorter than the origin's own limit. 0 sets no limit."),
+  maxAge: duration()
+    .prefault('0s')
+    .describe('How old a connection gets, give or take a tenth, before it is closed after a request. 0 sets no limit.'),
+  maxRequests: whole(0, 1_000_000_000)
+    .prefault(0)
+    .describe('How many requests a connection serves before it is closed. 0 sets no limit.'),
   queue: whole(0, 1_000_000)
     .prefault(1024)
     .describe('Most requests that wait for a connection when `max` is reached; more get 503.'),
@@ -202,6 +209,12 @@ export const cluster = section({
   proxyProtocol: choice(['off', 'v1', 'v2'])
     .prefault('off')
     .describe('PROXY protocol header that tells the endpoint who the client is.'),
+  source: text('address', (value) => (isIP(value) === 0 ? 'must be an IP address' : ''))
+    .optional()
+    .describe('Our own address towards the endpoints; by default the kernel chooses.'),
+  tcpKeepAlive: duration()
+    .prefault('0s')
+    .describe('Silence after which the kernel asks whether an endpoint is still there. 0: never.'),
   pool: pool.prefault({}).describe('Connections kept to each endpoint.'),
   timeouts: timeouts.prefault({}).describe('Time limits towards the endpoints.'),
   tls: clusterTls.optional().describe('TLS towards the endpoints, verified unless told otherwise.'),

@@ -50,6 +50,8 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
   #switching = false;
   #interim = false;
   #interims = 0;
+  #served = 0;
+  readonly #bornMs: number;
   /** How often something had been handed to the kernel when the exchange began. */
   #pushes = 0;
 
@@ -62,8 +64,11 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
     this.#upgrading = upgrading;
     this.#cluster = cluster;
     this.#user = user;
+    // By chance up to a tenth older or younger, so that those that were opened together are not closed together.
+    const { maxAgeMs } = cluster.options.pool;
+    this.#bornMs = maxAgeMs === 0 ? 0 : performance.now() + maxAgeMs * (Math.random() * 0.2 - 0.1);
     endpoint.pool.opened();
-    this.connection = dial(endpoint.address, this);
+    this.connection = dial(endpoint.address, this, cluster.options.dial);
     this.connection.expireIn(cluster.options.timeouts.connectMs);
   }
 
@@ -243,7 +248,12 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
   #finish(parser: Parser, clean: boolean): void {
     const user = this.#user!;
     const reusable =
-      clean && parser.persistent && this.requestComplete && !this.connection.finished && !this.connection.blocked;
+      !this.#spent() &&
+      clean &&
+      parser.persistent &&
+      this.requestComplete &&
+      !this.connection.finished &&
+      !this.connection.blocked;
     const trailers = parser.trailing ? parser.fields : null;
     this.#user = null;
     this.#parser = null;
@@ -268,6 +278,14 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
       releaseParser(parser);
     }
     if (reusable) this.#cluster.wake();
+  }
+
+  /** Whether it has served for long enough. */
+  #spent(): boolean {
+    const { maxAgeMs, maxRequests } = this.#cluster.options.pool;
+    this.#served++;
+    if (maxRequests > 0 && this.#served >= maxRequests) return true;
+    return maxAgeMs > 0 && performance.now() - this.#bornMs > maxAgeMs;
   }
 
   #switch(start: number, end: number): void {
