@@ -40,6 +40,7 @@ export function assembleCluster(cluster: CheckedCluster, folder: string): Cluste
     slowStartMs: cluster.slowStart,
     panic: cluster.panic,
     zone: cluster.zone,
+    adaptive: cluster.adaptive ?? null,
     requests: cluster.requests,
     host,
     protocol,
@@ -47,6 +48,7 @@ export function assembleCluster(cluster: CheckedCluster, folder: string): Cluste
     dial: { source: cluster.source ?? '', keepAliveMs: cluster.tcpKeepAlive },
     pool: {
       maxAgeMs: pool.maxAge,
+      warm: pool.warm,
       maxRequests: pool.maxRequests,
       idle: pool.idle,
       max: pool.max,

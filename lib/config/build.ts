@@ -9,6 +9,7 @@ import type { Action, RouteTarget } from '../http/exchange.ts';
 import { mirrored } from '../http/mirror.ts';
 import { proxied } from '../http/proxy.ts';
 import { type SplitPart, splitting } from '../http/split.ts';
+import { Warmer } from '../http/warmer.ts';
 import type { RouteOptions, SplitOptions } from '../route/options.ts';
 import { compileRedirect } from '../route/redirect.ts';
 import { compileRewrite } from '../route/rewrite.ts';
@@ -159,6 +160,7 @@ function buildCluster(name: string, options: ClusterOptions, tls: Originator | n
   const used = secret === '' || sticky === null ? options : { ...options, sticky: { ...sticky, secret } };
   const cluster = new Cluster(name, used, tls, log);
   if (health !== null) cluster.keepers.push(new HealthChecker(cluster, health));
+  if (options.pool.warm > 0) cluster.keepers.push(new Warmer(cluster, options.pool.warm));
   if (discovery !== null) cluster.keepers.push(new Discovery(cluster, discovery, readEndpoints, log));
   return cluster;
 }

@@ -35,6 +35,10 @@ class ClusterCheck implements CheckResult {
     this.#hash();
     this.#discovery();
     this.#health();
+    const { min, max } = record(this.#cluster['adaptive']);
+    if (typeof min === 'number' && typeof max === 'number' && min > max) {
+      this.#fail(['adaptive', 'min'], `is more than max (${max})`);
+    }
     const ejection = record(this.#cluster['ejection']);
     if (ejection['failures'] === 0 && !wants(ejection['rate']) && !wants(ejection['latency'])) {
       this.#fail(['ejection'], 'counts nothing, so nothing is ever put aside; write "max: 0%" if that is meant');

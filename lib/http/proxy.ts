@@ -437,7 +437,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     if (endpoint === null) return;
     endpoint.leave();
     this.#endpoint = null;
-    if (this.#cluster.options.requests > 0) this.#cluster.wake();
+    if (this.#cluster.capped) this.#cluster.wake();
   }
 
   /** Begins the exchange on a connection that stands. */

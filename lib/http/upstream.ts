@@ -38,6 +38,8 @@ export interface Upstream {
   progressed(): boolean;
   /** Whether nothing of the request can have been seen, though it was sent. */
   refusedRequest(error: ProxyError): boolean;
+  /** Nothing is to be sent on it after all: keeps it for later. Only in place of `begin`. */
+  park(): void;
   /** Gives the exchange up; `user` hears nothing more. */
   abandon(): void;
 }

@@ -5,6 +5,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import { disabledLevel, type Log } from '../base/log.ts';
 import { Queue, type Queued } from '../base/queue.ts';
 import type { Originator } from '../tls/originator.ts';
+import { Concurrency } from './concurrency.ts';
 import { Ejection } from './ejection.ts';
 import { Endpoint, type Load } from './endpoint.ts';
 import type { ClusterOptions, EndpointOptions } from './options.ts';
@@ -46,6 +47,8 @@ export class Cluster {
   readonly measures: boolean;
   /** Clients stay with their endpoint; null when they do not. */
   readonly sticky: Sticky | null;
+  /** Finds out how much may be under way; null without that. */
+  readonly concurrency: Concurrency | null;
   /** Retries under way, and those that the budget did not allow. */
   readonly stats = { retries: 0, retriesRefused: 0, published: 0 };
   /** Who looks after its endpoints besides; they start and stop with it. */
@@ -72,7 +75,9 @@ export class Cluster {
     this.#log = log;
     this.sticky = options.sticky === null ? null : new Sticky(options.sticky);
     const { ejection } = options;
-    this.measures = options.balance === 'latency' || (ejection !== null && ejection.latency > 0);
+    this.concurrency = options.adaptive === null ? null : new Concurrency(options.adaptive);
+    this.measures =
+      this.concurrency !== null || options.balance === 'latency' || (ejection !== null && ejection.latency > 0);
     this.#ejection =
       ejection === null
         ? null
@@ -86,6 +91,17 @@ export class Cluster {
 
   get endpoints(): readonly Endpoint[] {
     return this.#endpoints;
+  }
+
+  /** Whether there is a cap on what is under way, so that each end makes room. */
+  get capped(): boolean {
+    return this.options.requests > 0 || this.concurrency !== null;
+  }
+
+  get #full(): boolean {
+    const { requests } = this.options;
+    if (requests > 0 && this.#load.active >= requests) return true;
+    return this.concurrency !== null && this.#load.active >= this.concurrency.limit;
   }
 
   /** Exchanges and tunnels under way. */
@@ -165,8 +181,7 @@ export class Cluster {
 
   /** As `pick`, but only with room in its pool: null when every endpoint is full, and then waiting is the way. */
   pickAvailable(tried: readonly Endpoint[], hash: number): Endpoint | null {
-    const { requests } = this.options;
-    if (requests > 0 && this.#load.active >= requests) return null;
+    if (this.#full) return null;
     const chosen = this.pick(tried, hash);
     if (chosen === null || chosen.pool.available) return chosen;
     this.#ejection?.undecided(chosen);
@@ -199,11 +214,13 @@ export class Cluster {
   /** An exchange was answered by `endpoint`, `tookMs` after it was sent (0: not measured). */
   succeeded(endpoint: Endpoint, tookMs: number): void {
     if (this.measures) endpoint.pace.add(tookMs, performance.now());
+    if (tookMs > 0) this.concurrency?.add(tookMs, this.#load.active);
     this.#ejection?.succeeded(endpoint, tookMs, performance.now());
   }
 
   /** An exchange, a dial or a tunnel failed because of `endpoint`; `cause` is one word for the log. */
   failed(endpoint: Endpoint, cause: string): void {
+    this.concurrency?.failed();
     this.#ejection?.failed(endpoint, cause, performance.now());
   }
 
@@ -293,8 +310,7 @@ export class Cluster {
   }
 
   #hasRoom(): boolean {
-    const { requests } = this.options;
-    if (requests > 0 && this.#load.active >= requests) return false;
+    if (this.#full) return false;
     for (const { pool, standing } of this.#endpoints) if (standing.eligible && pool.available) return true;
     return false;
   }

@@ -4,6 +4,7 @@ import type { Address } from '../base/address.ts';
 import type { RetryOptions } from '../base/retries.ts';
 import type { DialOptions } from '../io/dial.ts';
 import type { UpstreamTlsOptions } from '../tls/options.ts';
+import type { AdaptiveOptions } from './concurrency.ts';
 
 /** One address of a cluster. */
 export interface EndpointOptions {
@@ -54,6 +55,8 @@ export interface ClusterOptions {
   readonly panic: number;
   /** Our own zone, whose endpoints are preferred; '' for none. */
   readonly zone: string;
+  /** Bounds of a cap that is found out by latency; null: there is none. */
+  readonly adaptive: AdaptiveOptions | null;
   /** Most exchanges and tunnels under way at once; more wait as for a connection. 0 sets no cap. */
   readonly requests: number;
   /** The Host field that the upstream sees: the client's (`preserve`), the endpoint's address (`endpoint`), or this very text. */
@@ -152,6 +155,8 @@ export interface PoolOptions {
   readonly idleTimeoutMs: number;
   /** How old a connection gets, and how many exchanges it serves, before it is closed after one; 0 sets no limit. */
   readonly maxAgeMs: number;
+  /** Connections that are opened before anybody wants them. */
+  readonly warm: number;
   readonly maxRequests: number;
   /** Most exchanges that wait for a connection when `max` is reached. */
   readonly queue: number;

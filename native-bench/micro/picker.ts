@@ -169,7 +169,16 @@ function twoChoices(endpoints: readonly Endpoint[]): Case {
 function endpointsOf(count: number, weight: (place: number) => number): Endpoint[] {
   return Array.from({ length: count }, (_, place) => {
     const address = parseAddress(`10.0.${place >> 8}.${place & 255}:8080`) as EndpointOptions['address'];
-    const pool = { idle: 64, max: 0, idleTimeoutMs: 4000, queue: 0, queueTimeoutMs: 0, maxAgeMs: 0, maxRequests: 0 };
+    const pool = {
+      idle: 64,
+      max: 0,
+      idleTimeoutMs: 4000,
+      queue: 0,
+      queueTimeoutMs: 0,
+      maxAgeMs: 0,
+      warm: 0,
+      maxRequests: 0,
+    };
     return new Endpoint({ address, weight: weight(place) }, pool);
   });
 }

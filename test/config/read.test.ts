@@ -85,7 +85,8 @@ test('a document with every key becomes option values without units, text or def
       ['/tmp/api.sock', 1],
     ],
   );
-  assert.deepEqual(api.pool, { idle: 0, max: 10, idleTimeoutMs: 5_000, queue: 0, queueTimeoutMs: 100 });
+  const unlimited = { maxAgeMs: 0, maxRequests: 0, warm: 0 };
+  assert.deepEqual(api.pool, { idle: 0, max: 10, idleTimeoutMs: 5_000, queue: 0, queueTimeoutMs: 100, ...unlimited });
   assert.deepEqual(api.timeouts, { connectMs: 250, responseMs: 0, idleMs: 0 });
 });
 
@@ -105,7 +106,9 @@ test('what is left out gets safe defaults, and every time limit is finite', () =
   assert.deepEqual(web?.forwarded, { xForwarded: 'auto', standard: 'off', via: true, requestId: 'auto' });
   assert.equal(web?.proxyProtocol, 'off');
   const app = configuration.clusters['app']!;
-  assert.deepEqual(app.pool, { idle: 1_024, max: 0, idleTimeoutMs: 55_000, queue: 1024, queueTimeoutMs: 1_000 });
+  const pool = { idle: 1_024, max: 0, idleTimeoutMs: 55_000, queue: 1024, queueTimeoutMs: 1_000 };
+  assert.deepEqual(app.pool, { ...pool, maxAgeMs: 0, maxRequests: 0, warm: 0 });
+  assert.deepEqual([app.retries.attempts, app.retries.budget, app.ejection?.failures], [2, 0.2, 5]);
   assert.deepEqual(app.timeouts, { connectMs: 1_000, responseMs: 30_000, idleMs: 60_000 });
   assert.equal(app.host, 'preserve');
 });

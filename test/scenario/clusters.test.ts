@@ -343,3 +343,58 @@ test('a shadow sees whole copies of requests, and whatever it does, clients noti
   await pause(100);
   assert.ok(bodies.length - before > 5 && bodies.length - before < 40, String(bodies.length - before));
 });
+
+test('connections are there before the first request, are closed after their number of requests, and come from our address', async (t) => {
+  const sockets: { requests: number; from: string }[] = [];
+  const server = createServer((_request, response) => response.end('ok'));
+  server.on('connection', (socket) => {
+    const seen = { requests: 0, from: socket.remoteAddress ?? '' };
+    sockets.push(seen);
+    (socket as { seen?: object }).seen = seen;
+  });
+  server.on('request', (request) => {
+    (request.socket as unknown as { seen: { requests: number } }).seen.requests++;
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const proxy = await proxyTo(
+    t,
+    [port],
+    'source: 127.0.0.2\n    tcpKeepAlive: 60s\n    pool: { warm: 3, maxRequests: 4 }',
+  );
+  await eventually(() => sockets.length === 3, 'warm connections');
+  for (let i = 0; i < 20; i++) assert.equal((await fetch(`http://127.0.0.1:${proxy.port('web')}/`)).status, 200);
+  assert.ok(sockets.every(({ requests, from }) => requests <= 4 && from === '127.0.0.2'));
+  assert.equal(
+    sockets.reduce((sum, { requests }) => sum + requests, 0),
+    20,
+  );
+});
+
+test('a cap that is found out lets requests wait for an endpoint that slows down, and none is lost', async (t) => {
+  let open = 0;
+  let most = 0;
+  const port = await serve(t, (_request, response) => {
+    open++;
+    most = Math.max(most, open);
+    // Room for eight, and a queue behind it.
+    setTimeout(
+      () => {
+        open--;
+        response.end('0');
+      },
+      5 * Math.max(1, open / 8),
+    );
+  });
+  const proxy = await proxyTo(t, [port], 'adaptive: { min: 2, max: 30 }\n    pool: { queueTimeout: 10s }');
+  const crowd = new Crowd(proxy.port('web'), { clients: 60 });
+  await eventually(() => crowd.asked > 1500, 'some requests', 30_000);
+  await crowd.stop();
+  assert.deepEqual(crowd.faults, []);
+  assert.ok(most <= 31, String(most));
+});

@@ -6,7 +6,7 @@ import { Endpoint } from '../../lib/upstream/endpoint.ts';
 import type { Policy } from '../../lib/upstream/options.ts';
 import { createPicker, type Picker } from '../../lib/upstream/picker.ts';
 
-const POOL = { idle: 1, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1, maxAgeMs: 0, maxRequests: 0 };
+const POOL = { idle: 1, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1, maxAgeMs: 0, warm: 0, maxRequests: 0 };
 
 function endpoints(...weights: number[]): Endpoint[] {
   return weights.map(

@@ -9,7 +9,7 @@ import type { Policy } from '../../lib/upstream/options.ts';
 import { TABLE_SIZE } from '../../lib/upstream/picker/hash.ts';
 import { createPicker, type Picker } from '../../lib/upstream/picker.ts';
 
-const POOL = { idle: 1, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1, maxAgeMs: 0, maxRequests: 0 };
+const POOL = { idle: 1, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1, maxAgeMs: 0, warm: 0, maxRequests: 0 };
 const POLICIES: readonly Policy[] = ['round-robin', 'least-requests', 'random', 'hash', 'first', 'latency'];
 
 function endpoints(count: number, weight: (place: number) => number = () => 1): Endpoint[] {

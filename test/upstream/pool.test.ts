@@ -75,7 +75,7 @@ test('emptying retires what is idle, and for good also what comes back', () => {
 });
 
 test('an endpoint on a unix socket has an authority that can stand in a Host field', () => {
-  const pool = { idle: 1, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1, maxAgeMs: 0, maxRequests: 0 };
+  const pool = { idle: 1, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1, maxAgeMs: 0, warm: 0, maxRequests: 0 };
   const unix = new Endpoint({ address: { kind: 'unix', host: '', port: 0, path: '/x', fd: -1 }, weight: 1 }, pool);
   assert.deepEqual([unix.name, unix.authority], ['unix:/x', 'localhost']);
   const v6 = new Endpoint({ address: { kind: 'tcp', host: '::1', port: 8, path: '', fd: -1 }, weight: 1 }, pool);
@@ -101,7 +101,7 @@ function cluster(endpoints: number, max: number, queue: number): Cluster {
       address: { kind: 'tcp', host: 'h', port: number + 1, path: '', fd: -1 },
       weight: 1,
     })),
-    pool: { idle: 8, max, idleTimeoutMs: 0, queue, queueTimeoutMs: 1, maxAgeMs: 0, maxRequests: 0 },
+    pool: { idle: 8, max, idleTimeoutMs: 0, queue, queueTimeoutMs: 1, maxAgeMs: 0, warm: 0, maxRequests: 0 },
   });
   return new Cluster('c', options);
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Cluster } from '../../lib/upstream/cluster.ts';
+import { Concurrency } from '../../lib/upstream/concurrency.ts';
 import { Ejection } from '../../lib/upstream/ejection.ts';
 import { Endpoint } from '../../lib/upstream/endpoint.ts';
 import type { ClusterOptions, EjectionOptions, EndpointOptions, Policy } from '../../lib/upstream/options.ts';
@@ -11,7 +12,7 @@ import { select } from '../../lib/upstream/selection.ts';
 import { WINDOW_S } from '../../lib/upstream/standing.ts';
 import { clusterOptions } from '../support/cluster.ts';
 
-const POOL = { idle: 1, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1, maxAgeMs: 0, maxRequests: 0 };
+const POOL = { idle: 1, max: 0, idleTimeoutMs: 0, queue: 0, queueTimeoutMs: 1, maxAgeMs: 0, warm: 0, maxRequests: 0 };
 const SELECTION = { panic: 0.5, zone: '', slowStartMs: 0 };
 
 function options(place: number, more: Partial<EndpointOptions> = {}): EndpointOptions {
@@ -241,3 +242,32 @@ function sampleOptions(balance: Policy): ClusterOptions {
     slowStartMs: 5,
   });
 }
+
+/** A server behind us that answers in `baseMs` while it has up to `room` under way, and queues the rest. */
+function limitAfter(room: number, looks: number): number {
+  const concurrency = new Concurrency({ min: 4, max: 1000 });
+  for (let i = 0; i < looks * 32; i++) {
+    // Clients always want more than they get.
+    const active = concurrency.limit;
+    concurrency.add(10 * Math.max(1, active / room), active);
+  }
+  return concurrency.limit;
+}
+
+test('the cap that is found out settles above what a server has room for, and far below what would drown it', () => {
+  for (const room of [20, 100]) {
+    const limit = limitAfter(room, 300);
+    assert.ok(limit >= room && limit <= room * 4, `${limit} for ${room}`);
+  }
+});
+
+test('the cap stays while nobody asks for more, and falls with failures, within its bounds', () => {
+  const concurrency = new Concurrency({ min: 4, max: 30 });
+  const before = concurrency.limit;
+  for (let i = 0; i < 3200; i++) concurrency.add(10, 1);
+  assert.equal(concurrency.limit, before);
+  for (let i = 0; i < 3200; i++) concurrency.add(10, 1000);
+  assert.equal(concurrency.limit, 30);
+  for (let i = 0; i < 100; i++) concurrency.failed();
+  assert.equal(concurrency.limit, 4);
+});

@@ -151,6 +151,9 @@ const pool = section({
   idleTimeout: duration()
     .prefault('55s')
     .describe("How long an idle connection is kept. Keep it shorter than the origin's own limit. 0 sets no limit."),
+  warm: whole(0, 1024)
+    .prefault(0)
+    .describe('Connections kept to each endpoint that is well, opened before a request wants them.'),
   maxAge: duration()
     .prefault('0s')
     .describe('How old a connection gets, give or take a tenth, before it is closed after a request. 0 sets no limit.'),
@@ -196,6 +199,14 @@ export const cluster = section({
   requests: whole(0, 10_000_000)
     .prefault(0)
     .describe('Most requests and tunnels under way at once; more wait as for a connection. 0 sets no cap.'),
+  adaptive: section({
+    min: whole(1, 1_000_000).prefault(4).describe('The cap never falls below this.'),
+    max: whole(1, 1_000_000).prefault(1000).describe('The cap never rises above this.'),
+  })
+    .optional()
+    .describe(
+      'A cap like `requests` that is found out by latency: it falls when answers take longer than they used to.',
+    ),
   host: text('`preserve`, `endpoint` or a name', checkHost)
     .prefault('preserve')
     .describe(

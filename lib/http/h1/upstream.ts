@@ -129,6 +129,13 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
     this.#left();
   }
 
+  park(): void {
+    this.#user = null;
+    this.connection.expireIn(this.#cluster.options.pool.idleTimeoutMs);
+    this.endpoint.pool.give(this);
+    this.#cluster.wake();
+  }
+
   retire(): void {
     this.#dispose();
     this.connection.close();

@@ -223,6 +223,12 @@ class UpstreamStream extends Stream implements Upstream {
     return false;
   }
 
+  park(): void {
+    this.#user = null;
+    // Its number is passed over, which closes it for the peer as well (RFC 9113 5.1.1).
+    this.leave();
+  }
+
   abandon(): void {
     this.#user = null;
     this.reset(Reason.CANCEL);
