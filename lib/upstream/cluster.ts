@@ -215,7 +215,10 @@ export class Cluster {
   succeeded(endpoint: Endpoint, tookMs: number): void {
     if (this.measures) endpoint.pace.add(tookMs, performance.now());
     if (tookMs > 0) this.concurrency?.add(tookMs, this.#load.active);
-    this.#ejection?.succeeded(endpoint, tookMs, performance.now());
+    // Without rates and latencies most successes change nothing, and need not ask what time it is.
+    const { failures, trial } = endpoint.standing;
+    if (this.#ejection === null || !(this.#ejection.counts || failures > 0 || trial !== 'none')) return;
+    this.#ejection.succeeded(endpoint, tookMs, performance.now());
   }
 
   /** An exchange, a dial or a tunnel failed because of `endpoint`; `cause` is one word for the log. */

@@ -16,12 +16,16 @@ export class Ejection {
   /** Tells that one has been put aside, or comes back on trial or for good. */
   readonly #changed: (endpoint: Endpoint, reason: string) => void;
 
+  /** Whether every exchange counts for something, and not only those after a failure. */
+  readonly counts: boolean;
+
   constructor(
     options: EjectionOptions,
     endpoints: () => readonly Endpoint[],
     changed: (endpoint: Endpoint, reason: string) => void,
   ) {
     this.#options = options;
+    this.counts = options.rate > 0 || options.latency > 0;
     this.#endpoints = endpoints;
     this.#changed = changed;
   }
