@@ -46,7 +46,7 @@ const haproxy: Tormented = {
     writeFileSync(
       file,
       `global
-  maxconn 10000
+  maxconn 4000
   nbthread 1
 defaults
   mode http
