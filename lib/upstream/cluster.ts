@@ -175,7 +175,8 @@ export class Cluster {
   pick(tried: readonly Endpoint[], hash: number): Endpoint | null {
     const chosen = this.#picker.pick(tried.length === 0 ? null : tried[tried.length - 1]!, hash);
     if (this.#trials && chosen !== null) return this.#pickOnTrial(chosen, tried, hash);
-    if (tried.length < 2 || chosen === null || !tried.includes(chosen)) return chosen;
+    // It may be the only one that is said to be well, and have failed all the same.
+    if (tried.length === 0 || chosen === null || !tried.includes(chosen)) return chosen;
     return this.#untried(tried) ?? chosen;
   }
 
@@ -216,8 +217,8 @@ export class Cluster {
     if (this.measures) endpoint.pace.add(tookMs, performance.now());
     if (tookMs > 0) this.concurrency?.add(tookMs, this.#load.active);
     // Without rates and latencies most successes change nothing, and need not ask what time it is.
-    const { failures, trial } = endpoint.standing;
-    if (this.#ejection === null || !(this.#ejection.counts || failures > 0 || trial !== 'none')) return;
+    const { failures, trial, ejected } = endpoint.standing;
+    if (this.#ejection === null || !(this.#ejection.counts || failures > 0 || trial !== 'none' || ejected)) return;
     this.#ejection.succeeded(endpoint, tookMs, performance.now());
   }
 

@@ -37,7 +37,9 @@ export class Ejection {
     standing.count(false, Math.floor(now / 1000));
     standing.tookMs += tookMs;
     standing.took++;
-    if (standing.trial === 'none') return;
+    // Whoever was put aside is asked when nobody else answers, and that is a trial too.
+    if (standing.trial === 'none' && !standing.ejected) return;
+    standing.ejected = false;
     standing.trial = 'none';
     standing.rampFromMs = now;
     this.#changed(endpoint, 'its trial went well');

@@ -32,9 +32,9 @@ export const picker: Subject = {
           twoChoices(endpointsOf(count, () => 1)),
         ],
       },
-      ...(['random', 'hash', 'first', 'latency'] as const).map((policy) => ({
+      ...(['random', 'hash', 'latency'] as const).map((policy) => ({
         name: `${policy}, ${count} endpoints`,
-        cases: [alone(policy, endpointsOf(count, weightAt))],
+        cases: [byKey(policy, endpointsOf(count, weightAt)), weightedRandom(endpointsOf(count, weightAt))],
       })),
     ]),
 };
@@ -55,14 +55,15 @@ function pickerFor(policy: Policy, endpoints: readonly Endpoint[]): Picker {
   );
 }
 
-/** A policy by itself, for what nobody else has in the same form. */
-function alone(policy: Policy, endpoints: readonly Endpoint[]): Case {
+/** A policy that goes by a key or by what it knows of endpoints, beside a draw by weight. */
+function byKey(policy: Policy, endpoints: readonly Endpoint[]): Case {
   const picker = pickerFor(policy, endpoints);
   let key = 1;
-  return ours(PER_RUN, {
-    operate: () => picker.pick(null, (key = Math.imul(key, 0x9e3779b1) >>> 0))!.weight,
-    answer: () => 0,
-  });
+  const pick = (): Endpoint => {
+    key = Math.imul(key, 0x9e3779b1) + 1;
+    return picker.pick(null, key >>> 0)!;
+  };
+  return ours(PER_RUN, { operate: () => pick().weight, answer: () => judge(endpoints, pick) });
 }
 
 function roundRobin(endpoints: readonly Endpoint[]): Case {

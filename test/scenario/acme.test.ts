@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { connect } from 'node:tls';
 import { pebble, startAuthority, writeHook } from '../support/acme.ts';
-import { eventually, pause, startMillrace, temporaryFolder } from '../support/process.ts';
+import { eventually, freePort, pause, startMillrace, temporaryFolder } from '../support/process.ts';
 
 const skip = pebble === null;
 
@@ -178,8 +178,9 @@ test('of several processes that share a folder one orders, and all serve', { ski
   const folder = temporaryFolder(t);
   const { tlsPort, root } = authority;
   const setup = { tls: `names: [a.example.org], ${authority.lines}` };
-  const other = tlsPort + 1;
-  start(t, folder, { ...setup, tlsPort });
+  const other = await freePort();
+  // The authority looks at the first, whichever of them orders.
+  await start(t, folder, { ...setup, tlsPort }).address('web');
   start(t, folder, { ...setup, tlsPort: other });
   const [one, two] = await Promise.all([
     untilServed(tlsPort, 'a.example.org', root),

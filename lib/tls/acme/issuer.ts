@@ -41,6 +41,8 @@ interface Managed {
   /** Until when clients are not listened to, after a failure. */
   blockedMs: number;
   failures: number;
+  /** Until when nothing is ordered, after a failure. */
+  againMs: number;
   busy: boolean;
   /** Told whether there is a certificate now. */
   waiting: ((found: boolean) => void)[];
@@ -135,6 +137,7 @@ export class AcmeIssuer implements Issuer {
       dueMs: 0,
       blockedMs: 0,
       failures: 0,
+      againMs: 0,
       busy: false,
       waiting: [],
     };
@@ -179,8 +182,9 @@ export class AcmeIssuer implements Issuer {
 
   async #renew(managed: Managed): Promise<void> {
     try {
+      const before = managed.identity;
       managed.dueMs = await this.#get(managed);
-      managed.failures = 0;
+      if (managed.identity !== before) managed.failures = managed.againMs = 0;
     } catch (error) {
       this.#failed(managed, error as Error);
     }
@@ -198,7 +202,11 @@ export class AcmeIssuer implements Issuer {
       lock?.release();
       return renewalMs(managed.identity!);
     }
-    if (lock === null) return Date.now() + this.#pace.lockedMs;
+    // Others may be luckier, so what they get is looked for also while we are to wait.
+    if (lock === null || managed.againMs > Date.now()) {
+      lock?.release();
+      return Date.now() + this.#pace.lockedMs;
+    }
     try {
       const pair = await orderCertificate(names, this.#options, this.#folder, this.#stopping.signal);
       this.#folder.keep(names, pair);
@@ -229,7 +237,8 @@ export class AcmeIssuer implements Issuer {
     const doubled = Math.min(againMs * 2 ** Math.min(managed.failures - 1, 30), longestMs);
     const asked = error instanceof Refusal ? error.retryAfterMs : 0;
     const waitMs = Math.max(asked, doubled * (0.75 + Math.random() / 2));
-    managed.dueMs = Date.now() + waitMs;
+    managed.againMs = Date.now() + waitMs;
+    managed.dueMs = Date.now() + Math.min(waitMs, this.#pace.lockedMs);
     this.#log.error(managed.identity === null ? 'certificate not issued' : 'certificate not renewed', {
       names: told(managed.names),
       authority: this.#options.directory,
@@ -242,7 +251,7 @@ export class AcmeIssuer implements Issuer {
       this.#managed.delete(managed.names.join(' '));
       this.#tell();
     } else if (managed.identity === null) {
-      managed.blockedMs = managed.dueMs;
+      managed.blockedMs = managed.againMs;
       managed.dueMs = Number.POSITIVE_INFINITY;
     }
   }
