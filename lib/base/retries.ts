@@ -9,7 +9,7 @@ export interface RetryOptions {
   readonly statuses: ReadonlySet<number>;
   /** Also requests that may change something each time they are sent. */
   readonly unsafe: boolean;
-  /** Largest share of what is under way that may be retries, 0 to 1. */
+  /** Retries that each request allows on average, 0 to 1. */
   readonly budget: number;
   /** How long one try may take until the head of its reply, 0 for the response timeout alone. */
   readonly eachMs: number;

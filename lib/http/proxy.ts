@@ -103,6 +103,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     this.#endpoint = null;
     this.#tried.length = 0;
     exchange.reply.source = this;
+    cluster.begun();
   }
 
   // The request, from the client.

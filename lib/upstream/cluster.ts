@@ -29,6 +29,11 @@ export interface Keeper {
 const TICK_MS = 1000;
 /** Retries that may be under way however little else is, so that a quiet cluster has some too. */
 const LEAST_RETRIES = 3;
+/**
+ * Retries that can be saved while all goes well, or as many as are under way: an endpoint that stops answering takes its
+ * whole share of them with it at once, and each is worth another try. What goes on failing has the budget alone.
+ */
+const MOST_SAVED = 100;
 
 const SILENT: Log = {
   debug: disabledLevel,
@@ -62,6 +67,7 @@ export class Cluster {
   #endpoints: readonly Endpoint[] = [];
   #picker: Picker = createPicker('round-robin', null, []);
   #retrying = 0;
+  #saved = 0;
   #panicking = false;
   #ramping = false;
   /** Some endpoint is on trial, so that choices must be looked at. */
@@ -233,14 +239,20 @@ export class Cluster {
     this.#ejection?.undecided(endpoint);
   }
 
+  /** An exchange begins: what its share allows is saved. */
+  begun(): void {
+    const { budget } = this.options.retries;
+    if (this.#saved < Math.max(MOST_SAVED, this.#load.active)) this.#saved += budget;
+  }
+
   /** Takes a retry out of the budget; false when that is spent. `endRetry` is to follow once. */
   beginRetry(): boolean {
-    // Those between two tries are under way too, and so is the one that asks.
-    const live = this.#load.active + this.#retrying + 1;
-    const most = Math.max(LEAST_RETRIES, this.options.retries.budget * live);
-    if (this.#retrying >= most) {
-      this.stats.retriesRefused++;
-      return false;
+    if (this.#retrying >= LEAST_RETRIES) {
+      if (this.#saved < 1) {
+        this.stats.retriesRefused++;
+        return false;
+      }
+      this.#saved--;
     }
     this.#retrying++;
     this.stats.retries++;

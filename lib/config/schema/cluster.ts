@@ -111,7 +111,9 @@ export const retries = section({
     .describe('Whether requests are sent again that may do something twice, such as POST, once they have been sent.'),
   budget: share()
     .prefault('20%')
-    .describe('Largest share of requests under way that may be retries; three are always allowed.'),
+    .describe(
+      'How many retries each request adds to what is allowed, on average: what is not used is saved, up to one for each request under way or 100. Three at once are always allowed.',
+    ),
   timeout: duration()
     .prefault('0s')
     .describe('Until a try that can be followed by another is given up; 0: as without retries.'),
