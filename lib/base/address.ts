@@ -111,6 +111,17 @@ export function unmapAddress(ip: string): string {
   return ip.startsWith('::ffff:') && ip.includes('.') ? ip.slice(7) : ip;
 }
 
+/** Whether an IP literal is of this machine alone. */
+export function isLoopback(ip: string): boolean {
+  const plain = unmapAddress(ip);
+  return plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'));
+}
+
+/** Whether nobody but this machine reaches an address. */
+export function isLocal({ kind, host }: Address): boolean {
+  return kind === 'unix' || host === 'localhost' || isLoopback(host);
+}
+
 function isHostName(text: string): boolean {
   return text.length <= 253 && /^[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*\.?$/i.test(text);
 }

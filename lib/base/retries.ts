@@ -13,6 +13,8 @@ export interface RetryOptions {
   readonly budget: number;
   /** How long one try may take until the head of its reply, 0 for the response timeout alone. */
   readonly eachMs: number;
+  /** After this time without an answer a read is sent to another endpoint as well; 0: never. */
+  readonly hedgeMs: number;
   readonly backoffMs: number;
   readonly longestBackoffMs: number;
 }

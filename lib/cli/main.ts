@@ -14,6 +14,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   tcp: async () => (await import('./tcp.ts')).tcpCommand,
   check: async () => (await import('./check.ts')).checkCommand,
   explain: async () => (await import('./explain.ts')).explainCommand,
+  status: async () => (await import('./status.ts')).statusCommand,
+  drain: async () => (await import('./drain.ts')).drainCommand,
   cert: async () => (await import('./cert.ts')).certCommand,
   bench: async () => (await import('./bench.ts')).benchCommand,
   version: async () => (await import('./version.ts')).versionCommand,
@@ -26,13 +28,15 @@ const SUMMARIES: readonly (readonly [string, string])[] = [
   ['tcp FROM TO...', 'TCP load balancer in one line'],
   ['check [-c FILE]', 'validate a configuration: every error at once'],
   ['explain [-c FILE] --url URL', 'which route, cluster and endpoint would answer, and why'],
+  ['status', 'what a running proxy is doing'],
+  ['drain', 'let a running proxy finish what is open, and end'],
   ['cert [authority | leaf NAME...]', 'certificates for names of your own machines'],
   ['bench [SCENARIO...]', 'measure it beside nginx, HAProxy and other proxies'],
   ['version', 'print the version'],
 ];
 
 /** Planned commands: refused by name rather than called unknown. */
-const PLANNED = ['forward', 'status', 'top', 'reload', 'drain'];
+const PLANNED = ['forward', 'top', 'reload'];
 
 process.exit(await main(process.argv.slice(2)));
 

@@ -65,6 +65,11 @@ export function reportUsage(faults: readonly string[], help: string): void {
   process.stderr.write(`Try: ${help}\n`);
 }
 
+/** Says why a command could not do what it was asked to. */
+export function reportFailure(fault: string): void {
+  process.stderr.write(`millrace: ${escapeControls(fault)}\n`);
+}
+
 const MOST_WAITING_BYTES = 1024 * 1024;
 let brokenPipesIgnored = false;
 

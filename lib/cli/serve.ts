@@ -1,9 +1,8 @@
 // A configuration served until a signal ends it: what run, demo, http and tcp have in common.
 
 import type { Log } from '../base/log.ts';
-import { buildSnapshot } from '../config/build.ts';
 import type { Configuration } from '../config/configuration.ts';
-import { Server } from '../server/server.ts';
+import { RunningProxy } from '../process/running-proxy.ts';
 import { EXIT_FAILED, EXIT_FINE } from './command.ts';
 
 /** Called once everything listens, with the addresses as bound. */
@@ -20,18 +19,17 @@ export async function serve(
   started?: Started,
   otherwise?: Configuration,
 ): Promise<number> {
-  let server = await Server.start(buildSnapshot(configuration, log), log);
-  if (!(server instanceof Server) && otherwise !== undefined)
-    server = await Server.start(buildSnapshot(otherwise, log), log);
-  if (!(server instanceof Server)) {
-    log.error(server.fault);
+  let proxy = await RunningProxy.start(configuration, log);
+  if (!(proxy instanceof RunningProxy) && otherwise !== undefined) proxy = await RunningProxy.start(otherwise, log);
+  if (!(proxy instanceof RunningProxy)) {
+    log.error(proxy.fault);
     return EXIT_FAILED;
   }
   keepServing(log);
-  const ended = endOnSignal(server, configuration.drainTimeoutMs, log);
-  for (const { listener, address } of server.addresses) log.info('listening', { listener, address });
-  started?.(server.addresses);
-  return ended;
+  endOnSignal(proxy, log);
+  for (const { listener, address } of proxy.addresses) log.info('listening', { listener, address });
+  started?.(proxy.addresses);
+  return (await proxy.ended) === 'drained' ? EXIT_FINE : EXIT_FAILED;
 }
 
 /** A fault of ours in one exchange must not end the others: it is told with its stack, and the proxy goes on. */
@@ -46,34 +44,16 @@ function keepServing(log: Log): void {
 
 const UNCAUGHT_EVERY_MS = 100;
 
-function endOnSignal(server: Server, drainTimeoutMs: number, log: Log): Promise<number> {
-  return new Promise((resolve) => {
-    let draining = false;
-    const end = (signal: NodeJS.Signals): void => {
-      if (draining) {
-        log.warn('stopping at once', { signal });
-        server.close();
-        resolve(EXIT_FAILED);
-        return;
-      }
-      draining = true;
-      log.info('draining', { signal, timeoutMs: drainTimeoutMs });
-      server.drain(drainTimeoutMs).then(
-        ({ cut }) => {
-          if (cut > 0) log.warn('drain timeout: connections were cut off', { cut });
-          else log.info('drained');
-          resolve(EXIT_FINE);
-        },
-        (error: unknown) => {
-          log.error('draining failed', { error });
-          resolve(EXIT_FAILED);
-        },
-      );
-    };
-    process.on('SIGTERM', end);
-    process.on('SIGINT', end);
-    process.on('SIGHUP', () => log.warn('SIGHUP: reloading is not supported yet; the proxy goes on unchanged'));
-    // Log rotation sends this to every daemon; the default would be to die of it.
-    process.on('SIGUSR2', () => log.debug('SIGUSR2: there are no log files to reopen'));
-  });
+function endOnSignal(proxy: RunningProxy, log: Log): void {
+  const end = (signal: NodeJS.Signals): void => {
+    log.info('told to end', { signal });
+    if (proxy.drain()) return;
+    log.warn('stopping at once', { signal });
+    proxy.stop();
+  };
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+  process.on('SIGHUP', () => log.warn('SIGHUP: reloading is not supported yet; the proxy goes on unchanged'));
+  // Log rotation sends this to every daemon; the default would be to die of it.
+  process.on('SIGUSR2', () => log.debug('SIGUSR2: there are no log files to reopen'));
 }

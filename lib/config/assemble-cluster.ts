@@ -67,7 +67,7 @@ export function assembleEndpoint(endpoint: CheckedCluster['endpoints'][number]):
 }
 
 export function assembleRetries(retries: CheckedCluster['retries']): RetryOptions {
-  const { attempts, on, unsafe, budget, timeout, backoff, maxBackoff } = retries;
+  const { attempts, on, unsafe, budget, timeout, hedge, backoff, maxBackoff } = retries;
   const statuses = on.filter((word) => /^\d/.test(word)).map(Number);
   return {
     attempts,
@@ -76,6 +76,7 @@ export function assembleRetries(retries: CheckedCluster['retries']): RetryOption
     unsafe,
     budget,
     eachMs: timeout,
+    hedgeMs: hedge,
     backoffMs: backoff,
     longestBackoffMs: maxBackoff,
   };

@@ -13,6 +13,7 @@ export function assembleConfiguration(document: CheckedDocument, folder: string)
   return {
     log: document.log,
     drainTimeoutMs: document.drainTimeout,
+    admin: document.admin === undefined ? null : { bind: document.admin.bind, token: document.admin.token ?? '' },
     listeners: mapValues(document.listeners, (listener) => assembleListener(listener, folder)),
     clusters: mapValues(document.clusters, (cluster) => assembleCluster(cluster, folder)),
   };

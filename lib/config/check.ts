@@ -1,7 +1,7 @@
 // What the schema cannot see: references from one part of the document to another, and rules about keys that go together.
 // Works on the document as written, so that these faults are told together with all others.
 
-import { type Address, formatAddress, unmapAddress } from '../base/address.ts';
+import { type Address, formatAddress, isLocal, unmapAddress } from '../base/address.ts';
 import { didYouMean } from '../base/nearest.ts';
 import { checkCluster } from './check-cluster.ts';
 import { checkRoutes } from './check-routes.ts';
@@ -26,15 +26,18 @@ class DocumentCheck {
   /** By port or path: who listens there already. */
   readonly #bound = new Map<string, { host: string; text: string; listener: string }[]>();
 
+  readonly #admin: unknown;
   readonly #folder: string;
 
   constructor(document: Readonly<Record<string, unknown>>, folder: string) {
     this.#folder = folder;
+    this.#admin = document['admin'];
     this.#listeners = record(document['listeners']);
     this.#clusters = record(document['clusters']);
   }
 
   run(): void {
+    if (isRecord(this.#admin)) this.#adminListener(['admin'], this.#admin);
     for (const [name, listener] of Object.entries(this.#listeners)) {
       this.#name(['listeners', name], name);
       if (isRecord(listener)) this.#listener(['listeners', name], name, listener);
@@ -47,6 +50,15 @@ class DocumentCheck {
     if (Object.keys(this.#listeners).length === 0 && isRecord(this.#listeners) && this.errors.length === 0) {
       this.#warn(['listeners'], 'is empty, so nothing will be accepted');
     }
+  }
+
+  #adminListener(path: DocumentPath, { bind, token }: Readonly<Record<string, unknown>>): void {
+    if (typeof bind !== 'string') return;
+    const address = readAddress(bind, false);
+    if (!('fault' in address) && !isLocal(address) && token === undefined) {
+      this.#fail([...path, 'bind'], 'is not of this machine alone, so it needs a token; or bind to 127.0.0.1:9901');
+    }
+    this.#bind([...path, 'bind'], '', bind);
   }
 
   #listener(path: DocumentPath, name: string, listener: Readonly<Record<string, unknown>>): void {
@@ -174,7 +186,7 @@ class DocumentCheck {
       const whose =
         taken.listener === listener
           ? `this listener has ${taken.text} already`
-          : `listener "${taken.listener}" has ${taken.text}`;
+          : `${taken.listener === '' ? 'admin' : `listener "${taken.listener}"`} has ${taken.text}`;
       this.#fail(path, `${formatAddress(address)} is taken: ${whose}`);
     } else this.#bound.set(key, [...others, { host, text: formatAddress(address), listener }]);
   }

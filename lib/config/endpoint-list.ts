@@ -3,8 +3,11 @@
 
 import * as yaml from 'yaml';
 import type { EndpointReader } from '../discovery/source.ts';
+import type { EndpointOptions } from '../upstream/options.ts';
 import { assembleEndpoint } from './assemble-cluster.ts';
+import { formatPath } from './error.ts';
 import { endpoints } from './schema/cluster.ts';
+import { describeIssue, wordFindings } from './wording.ts';
 
 /** Reads a document; `fault` says what is wrong, and then nothing of it counts. */
 export const readEndpoints: EndpointReader = (text) => {
@@ -22,3 +25,11 @@ export const readEndpoints: EndpointReader = (text) => {
   }
   return { endpoints: read.data.map(assembleEndpoint) };
 };
+
+/** Reads one endpoint, as a value. */
+export function readEndpoint(value: unknown): { endpoint: EndpointOptions } | { fault: string } {
+  const read = endpoints.safeParse([value], { error: describeIssue });
+  if (read.success) return { endpoint: assembleEndpoint(read.data[0]!) };
+  const [issue] = wordFindings(read.error.issues);
+  return { fault: `${formatPath((issue?.path ?? []).slice(1))}: ${issue?.message}`.replace(/^: /, '') };
+}

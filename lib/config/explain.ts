@@ -98,12 +98,14 @@ function endpointLines({ clusters }: Configuration, name: string, asked: AskedRe
     lines.push(`sticky     before that, the endpoint that cookie ${options.sticky.cookie} names`);
   for (const endpoint of cluster.endpoints) {
     const found = candidates.find((candidate) => candidate.endpoint === endpoint);
-    const { backup = false, priority = 0, zone = '' } = endpoint.options;
-    const why = backup
-      ? 'a backup, while enough others are well'
-      : priority > 0
-        ? `priority ${priority}, while enough of a lower one are well`
-        : `of another zone${zone === '' ? '' : ` (${zone})`}, while ours can take all`;
+    const { backup = false, priority = 0, zone = '', draining = false } = endpoint.options;
+    const why = draining
+      ? 'it is draining'
+      : backup
+        ? 'a backup, while enough others are well'
+        : priority > 0
+          ? `priority ${priority}, while enough of a lower one are well`
+          : `of another zone${zone === '' ? '' : ` (${zone})`}, while ours can take all`;
     const share = found === undefined ? `not used: ${why}` : `weight ${found.weight}, ${percent(found.weight / total)}`;
     lines.push(`endpoint   ${endpoint.name}: ${share}${endpoint.name === chosen ? '  <- this one' : ''}`);
   }

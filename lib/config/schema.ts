@@ -5,7 +5,7 @@ import * as z from 'zod';
 import { LOG_LEVELS } from '../base/log.ts';
 import { cluster } from './schema/cluster.ts';
 import { listener } from './schema/listener.ts';
-import { choice, duration, section } from './schema/values.ts';
+import { address, choice, duration, section, text } from './schema/values.ts';
 
 const log = section(
   {
@@ -16,16 +16,30 @@ const log = section(
   ['access'],
 );
 
+const admin = section({
+  bind: address(false)
+    .prefault('127.0.0.1:9901')
+    .describe('Where it listens. Elsewhere than on a loopback address or a unix socket it needs a token.'),
+  token: text('secret', (value) =>
+    /^[\x21-\x7e]{16,256}$/.test(value) ? '' : 'must have 16 to 256 characters, no spaces',
+  )
+    .optional()
+    .describe(
+      'What callers must show (`Authorization: Bearer TOKEN`); better taken from the environment than written here.',
+    ),
+});
+
 export const documentSchema = section(
   {
     log: log.prefault({}).describe('What is written to standard error.'),
     drainTimeout: duration()
       .prefault('30s')
       .describe('How long open connections get to finish when the proxy is asked to stop.'),
+    admin: admin.optional().describe('The admin API: status, drain and changes of endpoints while it runs.'),
     listeners: z.record(z.string(), listener).describe('Where connections are accepted, by name.'),
     clusters: z.record(z.string(), cluster).prefault({}).describe('Where they are sent, by name.'),
   },
-  ['workers', 'admin'],
+  ['workers'],
 );
 
 /** What people write. */

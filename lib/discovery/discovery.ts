@@ -1,7 +1,6 @@
 // Keeps the endpoints of a cluster as its source finds them, beside those that are configured. What is known is kept when
 // the source fails: endpoints that cannot be found any more may be well all the same.
 
-import { formatAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { DiscoveryOptions, EndpointOptions } from '../upstream/options.ts';
@@ -15,7 +14,6 @@ export class Discovery {
   readonly #source: Source;
   readonly #log: Log;
   #fault = '';
-  #known = '';
 
   constructor(cluster: Cluster, options: DiscoveryOptions, read: EndpointReader, log: Log) {
     this.#cluster = cluster;
@@ -38,25 +36,7 @@ export class Discovery {
     const cluster = this.#cluster;
     if (this.#fault !== '') this.#log.info('endpoints are found again', { cluster: cluster.name });
     this.#fault = '';
-    const all = new Map<string, EndpointOptions>();
-    // What is configured stays as it is configured.
-    for (const endpoint of [...cluster.options.endpoints, ...discovered]) {
-      const name = formatAddress(endpoint.address);
-      if (!all.has(name)) all.set(name, endpoint);
-    }
-    const known = JSON.stringify([...all].sort(([a], [b]) => (a < b ? -1 : 1)));
-    if (known === this.#known) return;
-    this.#known = known;
-    const before = new Set(cluster.endpoints.map(({ name }) => name));
-    const added = [...all.keys()].filter((name) => !before.has(name));
-    const removed = [...before].filter((name) => !all.has(name));
-    cluster.update([...all.values()]);
-    this.#log.info('endpoints have changed', {
-      cluster: cluster.name,
-      endpoints: all.size,
-      added: added.slice(0, 10).join(' '),
-      removed: removed.slice(0, 10).join(' '),
-    });
+    cluster.find(discovered);
   }
 
   #failed(fault: string): void {

@@ -18,11 +18,12 @@ import { cookieOf, hashOf } from './affinity.ts';
 import type { Action, Exchange } from './exchange.ts';
 import { UpstreamConnection } from './h1/upstream.ts';
 import type { UpstreamSession } from './h2/upstream.ts';
+import { Hedge, type Hedged } from './hedge.ts';
 import { Kept } from './kept.ts';
 import { writeRequestHead, written } from './request-writer.ts';
 import type { Sink, Source } from './sink.ts';
 import { trailerLines } from './trailers.ts';
-import type { Upstream, UpstreamUser } from './upstream.ts';
+import type { Upstream } from './upstream.ts';
 
 /** Endpoints tried for one exchange while connections are refused or not accepted in time; each once. */
 const DIALS = 10;
@@ -41,7 +42,7 @@ export function proxied(cluster: Cluster, log: Log, retries: RetryOptions = clus
 const free: Passage[] = [];
 
 /** One exchange on its way through. Pooled; it is free again when request and reply are both over. */
-class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, Waiter {
+class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter {
   queue: Queue | null = null;
   ahead: Queued | null = null;
   behind: Queued | null = null;
@@ -66,6 +67,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   /** Whether sending it twice does no harm. */
   #repeatable = false;
   #backoff: NodeJS.Timeout | null = null;
+  /** Whether a second copy may be sent beside the first, if that takes long; when; and what came of it. */
+  #hedgeable = false;
+  #hedgeTimer: NodeJS.Timeout | null = null;
+  #hedge: Hedge | null = null;
   #hash = 0;
   /** The endpoint that the client's cookie names. */
   #bound: Endpoint | null = null;
@@ -115,6 +120,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     if (hash !== null) this.#hash = hashOf(exchange, hash);
     if (sticky !== null) this.#bound = sticky.find(cookieOf(exchange, sticky.options.cookie));
     this.#repeatable = this.#policy.attempts > 0 && (this.#policy.unsafe || isIdempotent(exchange.method));
+    this.#hedgeable = last && this.#policy.hedgeMs > 0 && this.#repeatable && this.#isUnboundRead();
     this.#chunked = head.chunked;
     this.#requestOver = last;
     this.#awaitsContinue = head.expectsContinue && head.minor === 1;
@@ -201,6 +207,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     const { reply } = this.#exchange!;
     if (head.status >= 200 || head.status === 101) {
       if (this.#judgeReply(head)) return;
+      this.#dropHedge();
       this.#replyBegun = true;
       this.#keeping = false;
     }
@@ -272,6 +279,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     // Connections that were kept open are closed by the most sound of endpoints.
     if (upstream.reused && error.kind.retry === 'unsent') this.#cluster.undecided(endpoint);
     else this.#cluster.failed(endpoint, error.code);
+    if (this.#hedge !== null) {
+      this.#tell('no answer from endpoint, another has been asked', endpoint, error);
+      return this.#adopt(this.#hedge);
+    }
     // What has been sent and not kept cannot be sent to another.
     const repeatable = refused && (!this.#connected || this.#keeping);
     // One endpoint may refuse a stream for a moment and take the next.
@@ -310,7 +321,13 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     const cluster = this.#cluster;
     if (status === 502 || status === 503 || status === 504) cluster.failed(endpoint, `status ${status}`);
     else cluster.succeeded(endpoint, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
-    if (!this.#policy.statuses.has(status)) return false;
+    if (this.accepts(status)) return false;
+    if (this.#hedge !== null) {
+      this.#upstream!.abandon();
+      this.#leaveEndpoint();
+      this.#adopt(this.#hedge);
+      return true;
+    }
     // Whoever wants to be left alone for long is, unless there are others.
     const alone = cluster.endpoints.length - this.#tried.length < 2;
     if (alone && retryAfterMs(head) > this.#policy.longestBackoffMs) return false;
@@ -356,6 +373,24 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
       }
       flush();
     }, Math.random() * most);
+  }
+
+  accepts(status: number): boolean {
+    return !this.#policy.statuses.has(status);
+  }
+
+  choose(hedge: Hedge): void {
+    const upstream = this.#upstream;
+    const endpoint = this.#endpoint;
+    this.#upstream = null;
+    this.#leaveEndpoint();
+    if (endpoint !== null) this.#cluster.outrun(endpoint, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
+    upstream?.abandon();
+    this.#adopt(hedge);
+  }
+
+  lost(hedge: Hedge): void {
+    if (this.#hedge === hedge) this.#hedge = null;
   }
 
   connected(upstream: Upstream): void {
@@ -449,6 +484,51 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
     this.#sentMs = this.#cluster.measures ? performance.now() : 0;
     upstream.begin(this, exchange.method === Method.HEAD, exchange.upgrading, this.#chunked);
     if (this.#paused) upstream.pause();
+    if (this.#hedgeable) {
+      this.#hedgeable = false;
+      this.#hedgeTimer = setTimeout(() => this.#sendHedge(), this.#policy.hedgeMs);
+    }
+  }
+
+  /** Reads whose client belongs to no endpoint: what may be answered by two, without anything being done twice. */
+  #isUnboundRead(): boolean {
+    const { method, upgrading } = this.#exchange!;
+    return (method === Method.GET || method === Method.HEAD) && !upgrading && this.#bound === null;
+  }
+
+  /** The answer takes long: asks another endpoint as well, if there is one with room, and the budget allows it. */
+  #sendHedge(): void {
+    this.#hedgeTimer = null;
+    const first = this.#endpoint;
+    const cluster = this.#cluster;
+    if (first === null || !this.#connected || !this.#keeping) return;
+    const other = cluster.pickAvailable([...this.#tried, first], this.#hash);
+    if (other === null || other === first) return;
+    if (!this.#mayTryAgain()) return cluster.undecided(other);
+    cluster.stats.hedges++;
+    this.#hedge = new Hedge(cluster, other, this, this.#kept, this.#exchange!.method === Method.HEAD);
+    flush();
+  }
+
+  /** The hedge is what is waited for from now on. */
+  #adopt(hedge: Hedge): void {
+    this.#hedge = null;
+    hedge.adopt();
+    const { upstream } = hedge;
+    this.#upstream = upstream;
+    this.#endpoint = hedge.endpoint;
+    this.#connected = hedge.isSent;
+    this.#sentMs = this.#cluster.measures ? hedge.sentMs : 0;
+    if (!this.#connected) return;
+    if (this.#paused) upstream.pause();
+    this.#progress(upstream);
+  }
+
+  #dropHedge(): void {
+    if (this.#hedgeTimer !== null) clearTimeout(this.#hedgeTimer);
+    this.#hedgeTimer = null;
+    this.#hedge?.cancel();
+    this.#hedge = null;
   }
 
   /** Sends what had to wait, and goes on keeping it if it may be needed once more. */
@@ -489,6 +569,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
 
   #giveUp(error: ProxyError): void {
     this.#replyOver = true;
+    this.#dropHedge();
     const exchange = this.#exchange!;
     exchange.reply.source = null;
     const whole = this.#requestOver;
@@ -500,6 +581,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, UpstreamUser, 
   /** The client is gone: so is the reason for everything upstream. */
   #detach(): void {
     wheel.remove(this);
+    this.#dropHedge();
     this.#cluster.leave(this);
     const exchange = this.#exchange!;
     exchange.reply.source = null;

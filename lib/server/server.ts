@@ -17,11 +17,11 @@ export class Server {
   /** Addresses as bound, in the order of the configuration. */
   readonly addresses: readonly { listener: string; address: string }[];
   readonly #snapshot: Snapshot;
-  readonly #listeners: readonly Listener[];
+  readonly listeners: readonly Listener[];
 
   private constructor(snapshot: Snapshot, listeners: readonly Listener[]) {
     this.#snapshot = snapshot;
-    this.#listeners = listeners;
+    this.listeners = listeners;
     this.addresses = listeners.flatMap((listener) =>
       listener.addresses.map((address) => ({ listener: listener.plan.name, address })),
     );
@@ -57,7 +57,7 @@ export class Server {
 
   /** Connections open now. */
   get open(): number {
-    return this.#listeners.reduce((sum, listener) => sum + listener.open, 0);
+    return this.listeners.reduce((sum, listener) => sum + listener.open, 0);
   }
 
   /**
@@ -69,7 +69,7 @@ export class Server {
     const late = new Promise<'late'>((resolve) => {
       timer = setTimeout(resolve, timeoutMs, 'late');
     });
-    const drained = Promise.all(this.#listeners.map((listener) => listener.drain()));
+    const drained = Promise.all(this.listeners.map((listener) => listener.drain()));
     const outcome = await Promise.race([drained, late]);
     clearTimeout(timer);
     const cut = outcome === 'late' ? this.#cut() : 0;
@@ -79,13 +79,13 @@ export class Server {
 
   /** Stops at once: what is open is broken off. */
   close(): void {
-    for (const listener of this.#listeners) listener.stop();
+    for (const listener of this.listeners) listener.stop();
     this.#cut();
     this.#empty();
   }
 
   #cut(): number {
-    return this.#listeners.reduce((sum, listener) => sum + listener.cut(), 0);
+    return this.listeners.reduce((sum, listener) => sum + listener.cut(), 0);
   }
 
   #empty(): void {

@@ -8,6 +8,7 @@ import type { Originator } from '../tls/originator.ts';
 import { Concurrency } from './concurrency.ts';
 import { Ejection } from './ejection.ts';
 import { Endpoint, type Load } from './endpoint.ts';
+import { type ChangeRefusal, type EndpointChange, Membership } from './membership.ts';
 import type { ClusterOptions, EndpointOptions } from './options.ts';
 import { createPicker, type Picker } from './picker.ts';
 import { select } from './selection.ts';
@@ -54,8 +55,8 @@ export class Cluster {
   readonly sticky: Sticky | null;
   /** Finds out how much may be under way; null without that. */
   readonly concurrency: Concurrency | null;
-  /** Retries under way, and those that the budget did not allow. */
-  readonly stats = { retries: 0, retriesRefused: 0, published: 0 };
+  /** Since the start: retries, those that the budget did not allow, requests sent twice at once. */
+  readonly stats = { retries: 0, retriesRefused: 0, hedges: 0, published: 0 };
   /** Who looks after its endpoints besides; they start and stop with it. */
   readonly keepers: Keeper[] = [];
   /** Told when endpoints have come or gone. */
@@ -64,6 +65,9 @@ export class Cluster {
   readonly #load: Load = { active: 0 };
   readonly #ejection: Ejection | null;
   readonly #waiting = new Queue();
+  readonly #members: Membership;
+  /** What they were when they last changed, as text. */
+  #known = '';
   #endpoints: readonly Endpoint[] = [];
   #picker: Picker = createPicker('round-robin', null, []);
   #retrying = 0;
@@ -92,6 +96,8 @@ export class Cluster {
             () => this.#endpoints,
             (endpoint, reason) => this.#judged(endpoint, reason),
           );
+    this.#members = new Membership(options.endpoints);
+    this.#known = textOf(this.#members.list());
     this.update(options.endpoints);
   }
 
@@ -133,6 +139,19 @@ export class Cluster {
     this.#timer = null;
   }
 
+  /** A source has found these endpoints; they are added to those of the configuration. */
+  find(endpoints: readonly EndpointOptions[]): void {
+    this.#members.find(endpoints);
+    this.#regroup();
+  }
+
+  /** Takes an operator's word about an endpoint; answers why not, null when it is taken. */
+  change(change: EndpointChange): ChangeRefusal | null {
+    const refusal = this.#members.change(change);
+    if (refusal === null) this.#regroup();
+    return refusal;
+  }
+
   /** These are its endpoints from now on. Those that stay keep their connections and standing, others drain. */
   update(endpoints: readonly EndpointOptions[]): void {
     const before = new Map(this.#endpoints.map((endpoint) => [endpoint.name, endpoint]));
@@ -143,10 +162,12 @@ export class Cluster {
       const known = before.get(fresh.name);
       if (known === undefined) {
         if (!first) fresh.standing.rampFromMs = now;
+        fresh.standing.draining = options.draining === true;
         return fresh;
       }
       before.delete(fresh.name);
       known.options = options;
+      this.#setDraining(known, options.draining === true);
       return known;
     });
     for (const gone of before.values()) {
@@ -239,6 +260,14 @@ export class Cluster {
     this.#ejection?.undecided(endpoint);
   }
 
+  /** An exchange was answered elsewhere before `endpoint` had answered, `afterMs` after it was sent (0: not measured). */
+  outrun(endpoint: Endpoint, afterMs: number): void {
+    const now = performance.now();
+    // It would have taken that long at least.
+    if (this.measures && afterMs > endpoint.pace.at(now)) endpoint.pace.add(afterMs, now);
+    this.undecided(endpoint);
+  }
+
   /** An exchange begins: what its share allows is saved. */
   begun(): void {
     const { budget } = this.options.retries;
@@ -287,6 +316,36 @@ export class Cluster {
     for (const endpoint of this.#endpoints) endpoint.pool.empty(forGood);
   }
 
+  #regroup(): void {
+    const list = this.#members.list();
+    const known = textOf(list);
+    if (known === this.#known) return;
+    this.#known = known;
+    const before = new Set(this.#endpoints.map(({ name }) => name));
+    const added = [...list.keys()].filter((name) => !before.has(name));
+    const removed = [...before].filter((name) => !list.has(name));
+    this.update([...list.values()]);
+    this.#log.info('endpoints have changed', {
+      cluster: this.name,
+      endpoints: list.size,
+      added: added.slice(0, 10).join(' '),
+      removed: removed.slice(0, 10).join(' '),
+    });
+  }
+
+  #setDraining(endpoint: Endpoint, draining: boolean): void {
+    const { standing } = endpoint;
+    if (standing.draining === draining) return;
+    standing.draining = draining;
+    if (draining) endpoint.pool.empty(false);
+    else standing.rampFromMs = performance.now();
+    this.#log.info(draining ? 'endpoint is draining' : 'endpoint is used again', {
+      cluster: this.name,
+      endpoint: endpoint.name,
+      active: endpoint.active,
+    });
+  }
+
   #tick(): void {
     this.#ejection?.tick(performance.now());
     if (this.#ramping) this.publish();
@@ -330,4 +389,9 @@ export class Cluster {
     for (const { pool, standing } of this.#endpoints) if (standing.eligible && pool.available) return true;
     return false;
   }
+}
+
+/** The same for the same endpoints, whatever their order. */
+function textOf(list: ReadonlyMap<string, EndpointOptions>): string {
+  return JSON.stringify([...list].sort(([a], [b]) => (a < b ? -1 : 1)));
 }

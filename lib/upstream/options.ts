@@ -18,6 +18,8 @@ export interface EndpointOptions {
   readonly priority?: number;
   /** Where it stands, '' for nowhere in particular. */
   readonly zone?: string;
+  /** Nothing new is sent there; what is under way finishes. */
+  readonly draining?: boolean;
   /** The name that it was found by, which TLS verifies; by default the address's own host. */
   readonly host?: string;
 }

@@ -19,6 +19,7 @@ export function clusterOptions(options: Partial<ClusterOptions>): ClusterOptions
       unsafe: false,
       budget: 0,
       eachMs: 0,
+      hedgeMs: 0,
       backoffMs: 0,
       longestBackoffMs: 0,
     },

@@ -17,6 +17,7 @@ const endpoint = section({
     .prefault(0)
     .describe('Endpoints of the lowest number are used; those of the next when too few of them are well.'),
   zone: text('name').prefault('').describe('Where it stands: see `zone` of the cluster.'),
+  draining: z.boolean().prefault(false).describe('Nothing new is sent there; what is under way finishes.'),
 });
 
 /** The endpoints of a cluster, here and in documents that are discovered. */
@@ -117,6 +118,11 @@ export const retries = section({
   timeout: duration()
     .prefault('0s')
     .describe('Until a try that can be followed by another is given up; 0: as without retries.'),
+  hedge: duration()
+    .prefault('0s')
+    .describe(
+      'After this time without an answer a GET or HEAD is sent to another endpoint too, and the first answer taken. Each counts as a retry. Choose what hardly an answer takes, such as the 95th percentile. 0: never.',
+    ),
   backoff: duration({ max: 60_000 })
     .prefault('25ms')
     .describe('Longest pause before the first retry; it doubles with each, and chance picks a part of it.'),

@@ -1,0 +1,115 @@
+// The admin listener: JSON over HTTP for whoever operates the proxy. Never on the way of anybody's requests, so it is
+// Node's own server, with small limits.
+
+import { chmod } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { formatAddress } from '../base/address.ts';
+import type { Log } from '../base/log.ts';
+import type { AdminOptions } from '../config/configuration.ts';
+import { Access } from './access.ts';
+import { type Api, type Reply, refused } from './api.ts';
+
+const MOST_BODY_BYTES = 64 * 1024;
+const MOST_CONNECTIONS = 64;
+const SLOWEST_MS = 10_000;
+
+export class AdminServer {
+  /** As bound. */
+  readonly address: string;
+  readonly #server: Server;
+
+  private constructor(server: Server, address: string) {
+    this.#server = server;
+    this.address = address;
+  }
+
+  /** Binds and answers by `api`, or says why that cannot be. */
+  static async start(options: AdminOptions, api: Api, log: Log): Promise<AdminServer | { fault: string }> {
+    const access = new Access(options);
+    const server = createServer(
+      { headersTimeout: SLOWEST_MS, requestTimeout: SLOWEST_MS, keepAliveTimeout: SLOWEST_MS, maxHeaderSize: 8192 },
+      (request, response) => void answer(access, api, request, response, log),
+    );
+    server.maxConnections = MOST_CONNECTIONS;
+    const { bind } = options;
+    const where =
+      bind.kind === 'unix' ? { path: bind.path } : { host: bind.host === '' ? '::' : bind.host, port: bind.port };
+    const fault = await new Promise<string>((resolve) => {
+      server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+      server.listen(where, () => resolve(''));
+    });
+    if (fault !== '') return { fault: `admin: ${formatAddress(bind)}: cannot listen: ${fault}` };
+    if (bind.kind === 'unix') await chmod(bind.path, 0o600);
+    server.removeAllListeners('error');
+    server.on('error', (error) => log.limited('admin', 1000).error('admin listener failed', { error }));
+    const bound = server.address();
+    const address =
+      bound === null || typeof bound === 'string'
+        ? `unix:${bound}`
+        : formatAddress({ kind: 'tcp', host: bound.address, port: bound.port, path: '', fd: -1 });
+    return new AdminServer(server, address);
+  }
+
+  /** Accepts nothing more; what is being answered is. */
+  stop(): void {
+    this.#server.close();
+    this.#server.closeIdleConnections();
+  }
+}
+
+async function answer(
+  access: Access,
+  api: Api,
+  request: IncomingMessage,
+  response: ServerResponse,
+  log: Log,
+): Promise<void> {
+  let reply: Reply;
+  try {
+    reply = await judge(access, api, request);
+  } catch (error) {
+    log.error('admin request failed', { error });
+    reply = refused(500, 'this is a fault of ours; the log has it');
+  }
+  const method = request.method ?? '';
+  if (method !== 'GET' && method !== 'HEAD') {
+    log.info('admin request', { method, path: request.url, status: reply.status });
+  }
+  const body = `${JSON.stringify(reply.body)}\n`;
+  response.writeHead(reply.status, {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    ...(reply.status === 401 && { 'WWW-Authenticate': 'Bearer' }),
+    // What was not read must not be taken for the next request.
+    ...(!request.complete && { Connection: 'close' }),
+  });
+  response.end(body);
+}
+
+async function judge(access: Access, api: Api, request: IncomingMessage): Promise<Reply> {
+  const denial = access.judge(request);
+  if (denial !== null) return refused(denial.status, denial.fault);
+  const text = await readBody(request);
+  if (text === null) return refused(413, `the body is longer than ${MOST_BODY_BYTES} bytes`);
+  let body: unknown;
+  try {
+    body = text === '' ? undefined : JSON.parse(text);
+  } catch {
+    return refused(400, 'the body is not JSON');
+  }
+  const { pathname } = new URL(request.url ?? '/', 'http://admin');
+  return api.answer(request.method ?? 'GET', pathname, body);
+}
+
+async function readBody(request: IncomingMessage): Promise<string | null> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for await (const piece of request as AsyncIterable<Buffer>) {
+    length += piece.length;
+    if (length > MOST_BODY_BYTES) return null;
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString('utf8');
+}

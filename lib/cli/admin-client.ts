@@ -1,0 +1,79 @@
+// Speaking to the admin API of a running proxy: what status and drain have in common.
+
+import { request } from 'node:http';
+import { type Address, formatAddress } from '../base/address.ts';
+import { readAddress } from '../config/schema/values.ts';
+import type { Arguments, OptionDescription } from './command.ts';
+
+export const ADMIN_OPTION: OptionDescription = {
+  value: 'ADDRESS',
+  summary:
+    'where its admin API listens (default 127.0.0.1:9901); MILLRACE_ADMIN_TOKEN holds the token, if it wants one',
+};
+
+const DEFAULT = '127.0.0.1:9901';
+const SLOWEST_MS = 10_000;
+const MOST_BYTES = 64 * 1024 * 1024;
+
+/** The address that `--admin` names, or what is wrong with it. */
+export function adminAddress({ options }: Arguments): Address | { fault: string } {
+  const found = readAddress(options.get('admin') ?? DEFAULT, true);
+  return 'fault' in found ? { fault: `--admin: ${found.fault}` } : found;
+}
+
+/** Asks; answers the body of a reply that went well, or the fault in words. */
+export function askAdmin(
+  address: Address,
+  method: 'GET' | 'POST',
+  path: string,
+): Promise<{ body: unknown } | { fault: string }> {
+  const where = formatAddress(address);
+  const token = process.env['MILLRACE_ADMIN_TOKEN'] ?? '';
+  const target = address.kind === 'unix' ? { socketPath: address.path } : { host: address.host, port: address.port };
+  return new Promise((resolve) => {
+    const failed = (words: string): void => resolve({ fault: `${where}: ${words}` });
+    const asked = request(
+      {
+        ...target,
+        method,
+        path,
+        timeout: SLOWEST_MS,
+        headers: {
+          Host: address.kind === 'unix' ? 'localhost' : where,
+          ...(method === 'POST' && { 'Content-Type': 'application/json' }),
+          ...(token !== '' && { Authorization: `Bearer ${token}` }),
+        },
+      },
+      (reply) => {
+        const pieces: Buffer[] = [];
+        let length = 0;
+        reply.on('data', (piece: Buffer) => {
+          length += piece.length;
+          if (length > MOST_BYTES) asked.destroy(new Error('the answer is too long'));
+          else pieces.push(piece);
+        });
+        reply.on('error', (error) => failed(error.message));
+        reply.on('end', () => {
+          let body: unknown;
+          try {
+            body = JSON.parse(Buffer.concat(pieces).toString('utf8'));
+          } catch {
+            return failed('what answers there is not the admin API of Millrace');
+          }
+          const status = reply.statusCode ?? 0;
+          if (status >= 200 && status < 300) resolve({ body });
+          else failed(String((body as { error?: unknown } | null)?.error ?? `status ${status}`));
+        });
+      },
+    );
+    asked.on('timeout', () => asked.destroy(new Error('no answer')));
+    asked.on('error', (error: NodeJS.ErrnoException) => failed(FAULTS[error.code ?? ''] ?? error.message));
+    asked.end();
+  });
+}
+
+const FAULTS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nobody listens there; is the proxy running, with admin in its configuration?',
+  ENOENT: 'there is no such socket; is the proxy running, with admin in its configuration?',
+  EACCES: 'permission denied',
+};
