@@ -30,6 +30,9 @@ export class Api {
     this.#readEndpoint = readEndpoint;
     this.#resources = [
       { path: /^\/v1\/status$/, methods: { GET: async () => fine(await control.status()) } },
+      { path: /^\/v1\/ready$/, methods: { GET: async () => this.#ready() } },
+      { path: /^\/v1\/reload$/, methods: { POST: (body) => this.#reload(body) } },
+      { path: /^\/v1\/upgrade$/, methods: { POST: () => this.#upgrade() } },
       { path: /^\/v1\/drain$/, methods: { POST: async () => this.#drain() } },
       { path: /^\/v1\/clusters$/, methods: { GET: async () => fine(await control.clusters()) } },
       { path: /^\/v1\/clusters\/([^/]+)$/, methods: { GET: (_, [name = '']) => this.#cluster(name) } },
@@ -64,6 +67,23 @@ export class Api {
       }
     }
     return refused(404, 'there is nothing of this path; see /v1/status and /v1/clusters');
+  }
+
+  #ready(): Reply {
+    return this.#control.ready ? fine({ ready: true }) : { status: 503, body: { ready: false } };
+  }
+
+  async #reload(body: unknown): Promise<Reply> {
+    const { plan = false, ...rest } = (body ?? {}) as { plan?: unknown };
+    if (typeof plan !== 'boolean' || Object.keys(rest).length > 0) return refused(422, 'may have plan, true or false');
+    const result = await this.#control.reload(plan);
+    if ('fault' in result) return told(result);
+    return { status: result.errors.length > 0 ? 422 : 200, body: result };
+  }
+
+  async #upgrade(): Promise<Reply> {
+    const result = await this.#control.upgrade();
+    return 'fault' in result ? told(result) : fine(result);
   }
 
   #drain(): Reply {

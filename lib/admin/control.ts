@@ -1,5 +1,6 @@
 // What the admin API can see and do of a running proxy. How many threads that is made of is not its business.
 
+import type { Change } from '../config/compare.ts';
 import type { EndpointChange } from '../upstream/membership.ts';
 
 /** `serving`, or on its way out. */
@@ -10,9 +11,26 @@ export interface Status {
   readonly pid: number;
   readonly state: ProxyState;
   readonly uptimeS: number;
+  /** How many configurations have taken effect, the first included. */
+  readonly generation: number;
+  /** When the last one did, ISO 8601. */
+  readonly configured: string;
+  /** Why the last reload changed nothing, '' when it did what it should. */
+  readonly reloadFault: string;
   /** Connections open now. */
   readonly connections: number;
+  readonly workers: readonly WorkerStatus[];
   readonly listeners: readonly ListenerStatus[];
+}
+
+export interface WorkerStatus {
+  readonly worker: number;
+  readonly state: 'serving' | 'starting' | 'draining';
+  readonly uptimeS: number;
+  readonly connections: number;
+  readonly heapBytes: number;
+  /** How often it was replaced because it had failed. */
+  readonly restarts: number;
 }
 
 export interface ListenerStatus {
@@ -56,15 +74,30 @@ export interface EndpointStatus {
 
 /** Why something was not done: the status of the answer, and the words. */
 export interface Refusal {
-  readonly status: 404 | 409 | 422;
+  readonly status: 404 | 409 | 422 | 500;
   readonly fault: string;
 }
 
+/** What a reload came to, or would. */
+export interface ReloadResult {
+  /** Everything that is wrong with the document, as FILE:LINE:COLUMN: path: what; then nothing has changed. */
+  readonly errors: readonly string[];
+  readonly warnings: readonly string[];
+  readonly changes: readonly Change[];
+  readonly generation: number;
+}
+
 export interface Control {
+  /** Whether new connections are welcome. */
+  readonly ready: boolean;
   status(): Promise<Status>;
   clusters(): Promise<readonly ClusterStatus[]>;
   /** Changes an endpoint of a cluster; null when that is done. */
   change(cluster: string, change: EndpointChange): Promise<Refusal | null>;
   /** Begins to drain; false when that had begun already. */
   drain(): boolean;
+  /** Reads the configuration anew and goes over to it, all or nothing; with `plan` it only tells what would change. */
+  reload(plan: boolean): Promise<ReloadResult | Refusal>;
+  /** Starts a successor that takes over all ports, then drains; answers its process id. */
+  upgrade(): Promise<{ readonly pid: number } | Refusal>;
 }

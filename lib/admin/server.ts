@@ -1,11 +1,13 @@
 // The admin listener: JSON over HTTP for whoever operates the proxy. Never on the way of anybody's requests, so it is
 // Node's own server, with small limits.
 
-import { chmod } from 'node:fs/promises';
+import { unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { formatAddress } from '../base/address.ts';
+import { type Address, formatAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import type { AdminOptions } from '../config/configuration.ts';
+import { descriptorOf } from '../io/receive.ts';
+import { listen } from '../server/port.ts';
 import { Access } from './access.ts';
 import { type Api, type Reply, refused } from './api.ts';
 
@@ -14,46 +16,68 @@ const MOST_CONNECTIONS = 64;
 const SLOWEST_MS = 10_000;
 
 export class AdminServer {
-  /** As bound. */
-  readonly address: string;
   readonly #server: Server;
+  readonly #bind: Address;
+  #access: Access;
+  #handedOver = false;
 
-  private constructor(server: Server, address: string) {
+  private constructor(server: Server, options: AdminOptions, api: Api, log: Log) {
     this.#server = server;
-    this.address = address;
+    this.#bind = options.bind;
+    this.#access = new Access(options);
+    server.on('error', (error) => log.limited('admin', 1000).error('admin listener failed', { error }));
+    server.on('request', (request, response) => void answer(this.#access, api, request, response, log));
   }
 
-  /** Binds and answers by `api`, or says why that cannot be. */
-  static async start(options: AdminOptions, api: Api, log: Log): Promise<AdminServer | { fault: string }> {
-    const access = new Access(options);
-    const server = createServer(
-      { headersTimeout: SLOWEST_MS, requestTimeout: SLOWEST_MS, keepAliveTimeout: SLOWEST_MS, maxHeaderSize: 8192 },
-      (request, response) => void answer(access, api, request, response, log),
-    );
+  /**
+   * Binds, or takes over the listening socket `inherited` (-1 for none), and answers by `api`; or says why that cannot be.
+   */
+  static async start(
+    options: AdminOptions,
+    api: Api,
+    log: Log,
+    inherited = -1,
+  ): Promise<AdminServer | { fault: string }> {
+    const server = createServer({
+      headersTimeout: SLOWEST_MS,
+      requestTimeout: SLOWEST_MS,
+      keepAliveTimeout: SLOWEST_MS,
+      maxHeaderSize: 8192,
+    });
     server.maxConnections = MOST_CONNECTIONS;
     const { bind } = options;
-    const where =
-      bind.kind === 'unix' ? { path: bind.path } : { host: bind.host === '' ? '::' : bind.host, port: bind.port };
-    const fault = await new Promise<string>((resolve) => {
-      server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-      server.listen(where, () => resolve(''));
-    });
-    if (fault !== '') return { fault: `admin: ${formatAddress(bind)}: cannot listen: ${fault}` };
-    if (bind.kind === 'unix') await chmod(bind.path, 0o600);
-    server.removeAllListeners('error');
-    server.on('error', (error) => log.limited('admin', 1000).error('admin listener failed', { error }));
-    const bound = server.address();
-    const address =
-      bound === null || typeof bound === 'string'
-        ? `unix:${bound}`
-        : formatAddress({ kind: 'tcp', host: bound.address, port: bound.port, path: '', fd: -1 });
-    return new AdminServer(server, address);
+    const fault = await listen(server, bind, { shared: false, descriptor: inherited, mode: 0o600 });
+    if (fault !== '') return { fault: `admin: ${formatAddress(bind)}: ${fault}` };
+    return new AdminServer(server, options, api, log);
+  }
+
+  /** As bound. */
+  get address(): string {
+    const bound = this.#server.address();
+    if (bound === null || typeof bound === 'string') return formatAddress(this.#bind);
+    return formatAddress({ kind: 'tcp', host: bound.address, port: bound.port, path: '', fd: -1 });
+  }
+
+  /** The number of its listening socket, for a process that is to have it as well. */
+  get descriptor(): number {
+    return descriptorOf(this.#server as never);
+  }
+
+  /** Others may call from now on. */
+  admit(options: AdminOptions): void {
+    this.#access = new Access(options);
+  }
+
+  /** Another process has the socket too: its path is not ours to remove. */
+  handOver(): void {
+    this.#handedOver = true;
   }
 
   /** Accepts nothing more; what is being answered is. */
   stop(): void {
     this.#server.close();
     this.#server.closeIdleConnections();
+    if (this.#bind.kind === 'unix' && !this.#handedOver) void unlink(this.#bind.path).catch(() => {});
   }
 }
 

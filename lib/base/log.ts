@@ -36,11 +36,24 @@ export interface LogSetup {
   readonly now: () => number;
 }
 
+/** Takes a message of an enabled level. */
+export type LogRelay = (level: LogLevel, message: string, fields: LogFields | undefined) => void;
+
+/** The least that a log writes. */
+export function levelOf(log: LogLevels): LogLevel {
+  return LOG_LEVELS.find((level) => log[level] !== disabledLevel) ?? 'error';
+}
+
 export const disabledLevel: LogFunction = () => {};
 
 /** Makes a log. None of its functions ever throws. */
 export function createLog(setup: LogSetup): Log {
-  const levels = pickLevels(setup.level, (level, message, fields) => emit(setup, level, message, fields));
+  return relayLog(setup.level, (level, message, fields) => emit(setup, level, message, fields), setup.now);
+}
+
+/** A log whose messages somebody else writes, who must not throw. */
+export function relayLog(level: LogLevel, relay: LogRelay, now: () => number): Log {
+  const levels = pickLevels(level, relay);
   const limits = new Map<string, LogLevels>();
   return {
     ...levels,
@@ -49,7 +62,7 @@ export function createLog(setup: LogSetup): Log {
       if (found === undefined) {
         // A caller that breaks the rule about constant keys costs messages, not memory.
         if (limits.size >= MOST_KEYS) return limits.values().next().value!;
-        found = limitLevels(setup, everyMs);
+        found = limitLevels(level, relay, now, everyMs);
         limits.set(key, found);
       }
       return found;
@@ -68,8 +81,6 @@ export function escapeControls(text: string): string {
   });
 }
 
-type Emit = (level: LogLevel, message: string, fields: LogFields | undefined) => void;
-
 const MOST_KEYS = 1024;
 const LONGEST_TEXT = 8192;
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
@@ -77,26 +88,26 @@ const COLOURS: Record<LogLevel, string> = { debug: '\x1b[90m', info: '\x1b[36m',
 const DIM = '\x1b[2m';
 const PLAIN = '\x1b[0m';
 
-function pickLevels(lowest: LogLevel, write: Emit): LogLevels {
+function pickLevels(lowest: LogLevel, write: LogRelay): LogLevels {
   const from = LOG_LEVELS.indexOf(lowest);
   const level = (name: LogLevel): LogFunction =>
     LOG_LEVELS.indexOf(name) < from ? disabledLevel : (message, fields) => write(name, message, fields);
   return { debug: level('debug'), info: level('info'), warn: level('warn'), error: level('error') };
 }
 
-function limitLevels(setup: LogSetup, everyMs: number): LogLevels {
+function limitLevels(lowest: LogLevel, relay: LogRelay, now: () => number, everyMs: number): LogLevels {
   let openAt = Number.NEGATIVE_INFINITY;
   let suppressed = 0;
-  return pickLevels(setup.level, (level, message, fields) => {
-    const now = setup.now();
-    if (now < openAt) {
+  return pickLevels(lowest, (level, message, fields) => {
+    const time = now();
+    if (time < openAt) {
       suppressed++;
       return;
     }
-    openAt = now + everyMs;
+    openAt = time + everyMs;
     const held = suppressed;
     suppressed = 0;
-    emit(setup, level, message, held === 0 ? fields : { ...fields, suppressed: held });
+    relay(level, message, held === 0 ? fields : { ...fields, suppressed: held });
   });
 }
 

@@ -21,12 +21,17 @@ export function adminAddress({ options }: Arguments): Address | { fault: string 
   return 'fault' in found ? { fault: `--admin: ${found.fault}` } : found;
 }
 
-/** Asks; answers the body of a reply that went well, or the fault in words. */
+/**
+ * Asks; answers the body of a reply that went well, or the fault in words, with the body where it is one of the API.
+ * `withinMs`: longest wait for it.
+ */
 export function askAdmin(
   address: Address,
   method: 'GET' | 'POST',
   path: string,
-): Promise<{ body: unknown } | { fault: string }> {
+  body?: unknown,
+  withinMs = SLOWEST_MS,
+): Promise<{ readonly body: unknown } | { readonly fault: string; readonly body?: unknown }> {
   const where = formatAddress(address);
   const token = process.env['MILLRACE_ADMIN_TOKEN'] ?? '';
   const target = address.kind === 'unix' ? { socketPath: address.path } : { host: address.host, port: address.port };
@@ -37,7 +42,7 @@ export function askAdmin(
         ...target,
         method,
         path,
-        timeout: SLOWEST_MS,
+        timeout: withinMs,
         headers: {
           Host: address.kind === 'unix' ? 'localhost' : where,
           ...(method === 'POST' && { 'Content-Type': 'application/json' }),
@@ -54,21 +59,24 @@ export function askAdmin(
         });
         reply.on('error', (error) => failed(error.message));
         reply.on('end', () => {
-          let body: unknown;
+          let answer: unknown;
           try {
-            body = JSON.parse(Buffer.concat(pieces).toString('utf8'));
+            answer = JSON.parse(Buffer.concat(pieces).toString('utf8'));
           } catch {
             return failed('what answers there is not the admin API of Millrace');
           }
           const status = reply.statusCode ?? 0;
-          if (status >= 200 && status < 300) resolve({ body });
-          else failed(String((body as { error?: unknown } | null)?.error ?? `status ${status}`));
+          if (status >= 200 && status < 300) resolve({ body: answer });
+          else {
+            const words = String((answer as { error?: unknown } | null)?.error ?? `status ${status}`);
+            resolve({ fault: `${where}: ${words}`, body: answer });
+          }
         });
       },
     );
     asked.on('timeout', () => asked.destroy(new Error('no answer')));
     asked.on('error', (error: NodeJS.ErrnoException) => failed(FAULTS[error.code ?? ''] ?? error.message));
-    asked.end();
+    asked.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 

@@ -43,12 +43,10 @@ Listens on 127.0.0.1:8080 (HTTP), 8443 (HTTPS, by a certificate authority of its
       const find = (name: string): string => addresses.find(({ listener }) => listener === name)?.address ?? '';
       writeResult(welcome(origins, find('web'), find('secure'), find('echo')));
     };
-    const code = await serve(
-      result.configuration,
-      log,
+    const code = await serve(result.configuration, log, {
       started,
-      'errors' in elsewhere ? undefined : elsewhere.configuration,
-    );
+      ...(!('errors' in elsewhere) && { otherwise: elsewhere.configuration }),
+    });
     origins.close();
     return code;
   },

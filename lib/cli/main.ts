@@ -15,6 +15,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./check.ts')).checkCommand,
   explain: async () => (await import('./explain.ts')).explainCommand,
   status: async () => (await import('./status.ts')).statusCommand,
+  reload: async () => (await import('./reload.ts')).reloadCommand,
+  upgrade: async () => (await import('./upgrade.ts')).upgradeCommand,
   drain: async () => (await import('./drain.ts')).drainCommand,
   cert: async () => (await import('./cert.ts')).certCommand,
   bench: async () => (await import('./bench.ts')).benchCommand,
@@ -29,6 +31,8 @@ const SUMMARIES: readonly (readonly [string, string])[] = [
   ['check [-c FILE]', 'validate a configuration: every error at once'],
   ['explain [-c FILE] --url URL', 'which route, cluster and endpoint would answer, and why'],
   ['status', 'what a running proxy is doing'],
+  ['reload [--plan]', 'let a running proxy read its configuration anew'],
+  ['upgrade', 'let a running proxy start its successor, and end'],
   ['drain', 'let a running proxy finish what is open, and end'],
   ['cert [authority | leaf NAME...]', 'certificates for names of your own machines'],
   ['bench [SCENARIO...]', 'measure it beside nginx, HAProxy and other proxies'],
@@ -36,7 +40,7 @@ const SUMMARIES: readonly (readonly [string, string])[] = [
 ];
 
 /** Planned commands: refused by name rather than called unknown. */
-const PLANNED = ['forward', 'top', 'reload'];
+const PLANNED = ['forward', 'top'];
 
 process.exit(await main(process.argv.slice(2)));
 

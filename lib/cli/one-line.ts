@@ -7,6 +7,7 @@ import type { ConfigurationDocument } from '../config/schema.ts';
 import { type Arguments, type Command, EXIT_USAGE, LOG_OPTION } from './command.ts';
 import { openLog, readLogChoice, reportConfigErrors, reportUsage } from './output.ts';
 import { serve } from './serve.ts';
+import { readWorkers, WORKERS_OPTION } from './workers.ts';
 
 /** The command that listens at FROM and balances over TO... with one protocol. */
 export function oneLineCommand(protocol: 'http' | 'tcp', summary: string, example: string): Command {
@@ -22,13 +23,15 @@ Example:
   ${example}`,
     options: {
       balance: { value: 'HOW', summary: `${mustBe(BALANCES).slice('must be '.length)} (default ${BALANCES[0]})` },
+      workers: WORKERS_OPTION,
       log: LOG_OPTION,
     },
     operands: { least: 2, most: Number.POSITIVE_INFINITY },
     async run(given) {
       const choice = readLogChoice(given.options.get('log'));
-      const faults = [...('fault' in choice ? [choice.fault] : []), ...findFaults(given)];
-      if ('fault' in choice || faults.length > 0) {
+      const workers = readWorkers(given);
+      const faults = [choice, workers].flatMap((one) => ('fault' in one ? [one.fault] : [])).concat(findFaults(given));
+      if ('fault' in choice || 'fault' in workers || faults.length > 0) {
         reportUsage(faults, `millrace ${protocol} --help`);
         return EXIT_USAGE;
       }
@@ -37,7 +40,7 @@ Example:
         reportConfigErrors(result.errors, 'error', choice.format === 'json');
         return EXIT_USAGE;
       }
-      return serve(result.configuration, openLog(choice, 'info'));
+      return serve(workers(result.configuration), openLog(choice, 'info'));
     },
   };
 }

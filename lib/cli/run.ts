@@ -1,24 +1,35 @@
 // `millrace run`: runs a configuration until a signal ends it.
 
+import { watchFile } from '../config/watch.ts';
 import { type Command, EXIT_USAGE, LOG_OPTION } from './command.ts';
 import { CONFIG_OPTION, chooseFile, readFileOf } from './configuration-file.ts';
 import { openLog, readLogChoice, reportConfigErrors, reportUsage } from './output.ts';
 import { serve } from './serve.ts';
+import { readWorkers, WORKERS_OPTION } from './workers.ts';
 
 export const runCommand: Command = {
   name: 'run',
-  usage: '[-c FILE]',
+  usage: '[-c FILE] [--watch]',
   summary: 'runs a configuration',
   details: `
+SIGHUP reads the configuration anew and goes over to it, all or nothing: nobody is cut off, and what has not changed keeps
+its connections. --watch does so whenever the file changes.
+
 SIGTERM and SIGINT (Ctrl-C) drain: nothing new is accepted, open exchanges finish within drainTimeout, then it exits.
 A second one exits at once.`,
-  options: { config: CONFIG_OPTION, log: LOG_OPTION },
+  options: {
+    config: CONFIG_OPTION,
+    watch: { summary: 'reload whenever the file changes' },
+    workers: WORKERS_OPTION,
+    log: LOG_OPTION,
+  },
   operands: { least: 0, most: 0 },
   async run(given) {
     const choice = readLogChoice(given.options.get('log'));
     const chosen = chooseFile(given);
-    const faults = [choice, chosen].flatMap((one) => ('fault' in one ? [one.fault] : []));
-    if ('fault' in choice || 'fault' in chosen) {
+    const workers = readWorkers(given);
+    const faults = [choice, chosen, workers].flatMap((one) => ('fault' in one ? [one.fault] : []));
+    if ('fault' in choice || 'fault' in chosen || 'fault' in workers) {
       reportUsage(faults, 'millrace run --help');
       return EXIT_USAGE;
     }
@@ -29,6 +40,12 @@ A second one exits at once.`,
       return EXIT_USAGE;
     }
     reportConfigErrors(result.warnings, 'warn', json);
-    return serve(result.configuration, openLog(choice, result.configuration.log.level));
+    return serve(workers(result.configuration), openLog(choice, result.configuration.log.level), {
+      read: async () => {
+        const again = await readFileOf(chosen.file);
+        return 'errors' in again ? again : { ...again, configuration: workers(again.configuration) };
+      },
+      ...(given.options.has('watch') && { watch: (changed) => watchFile(chosen.file, changed) }),
+    });
   },
 };

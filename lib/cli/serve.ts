@@ -2,49 +2,64 @@
 
 import type { Log } from '../base/log.ts';
 import type { Configuration } from '../config/configuration.ts';
-import { RunningProxy } from '../process/running-proxy.ts';
+import type { ReadResult } from '../config/read.ts';
+import { keepServing } from '../process/faults.ts';
+import { Inheritance } from '../process/inheritance.ts';
+import { Notifier } from '../process/notify.ts';
+import { SERVING } from '../process/successor.ts';
+import { type Ending, Supervisor } from '../process/supervisor.ts';
+import { descriptorLimit } from '../server/descriptors.ts';
 import { EXIT_FAILED, EXIT_FINE } from './command.ts';
 
 /** Called once everything listens, with the addresses as bound. */
 export type Started = (addresses: readonly { listener: string; address: string }[]) => void;
 
+export interface ServeOptions {
+  /** Called once everything listens. */
+  readonly started?: Started;
+  /** Is started when the configuration cannot be. */
+  readonly otherwise?: Configuration;
+  /** Reads the configuration anew, for a reload. */
+  readonly read?: () => Promise<ReadResult>;
+  /** Reports when the configuration's file has changed, which reloads it. */
+  readonly watch?: (changed: () => void) => void;
+}
+
 /**
- * Starts the proxy and resolves to the exit code once it has ended: 0 after a drain (also when the drain timeout cut
- * something off, which the log then says), 1 when it could not start or was told twice to stop. `otherwise` is started
- * when `configuration` cannot be.
+ * Starts the proxy and resolves to the exit code once it has ended: 0 after a drain, 1 when it could not start, when
+ * something was cut off at its end, or when it was told twice to stop.
  */
-export async function serve(
-  configuration: Configuration,
-  log: Log,
-  started?: Started,
-  otherwise?: Configuration,
-): Promise<number> {
-  let proxy = await RunningProxy.start(configuration, log);
-  if (!(proxy instanceof RunningProxy) && otherwise !== undefined) proxy = await RunningProxy.start(otherwise, log);
-  if (!(proxy instanceof RunningProxy)) {
+export async function serve(configuration: Configuration, log: Log, options: ServeOptions = {}): Promise<number> {
+  const { read, started, otherwise, watch } = options;
+  const given = { ...(read !== undefined && { read }), inheritance: Inheritance.claim() };
+  let proxy = await Supervisor.start(configuration, log, given);
+  if (!(proxy instanceof Supervisor) && otherwise !== undefined) proxy = await Supervisor.start(otherwise, log, given);
+  if (!(proxy instanceof Supervisor)) {
     log.error(proxy.fault);
     return EXIT_FAILED;
   }
   keepServing(log);
-  endOnSignal(proxy, log);
+  obeySignals(proxy, log);
+  watch?.(() => void proxy.reload());
   for (const { listener, address } of proxy.addresses) log.info('listening', { listener, address });
+  tellCapacity(configuration, proxy, log);
   started?.(proxy.addresses);
-  return (await proxy.ended) === 'drained' ? EXIT_FINE : EXIT_FAILED;
+  const notifier = notifyOf(proxy, log);
+  // A predecessor waits for this, and then drains.
+  if (process.connected) process.send?.(SERVING, () => process.disconnect());
+  const ending = await proxy.ended;
+  await notifier.close();
+  return EXIT_CODES[ending];
 }
 
-/** A fault of ours in one exchange must not end the others: it is told with its stack, and the proxy goes on. */
-function keepServing(log: Log): void {
-  const limited = log.limited('uncaught', UNCAUGHT_EVERY_MS);
-  process.on('uncaughtException', (error, origin) => limited.error('uncaught, please report this', { origin, error }));
-  // Without a handler of its own a rejection would come by the one above; this keeps the log from calling it an exception.
-  process.on('unhandledRejection', (reason) =>
-    limited.error('unhandled rejection, please report this', { error: reason }),
-  );
-}
+const EXIT_CODES: Readonly<Record<Ending, number>> = {
+  drained: EXIT_FINE,
+  cut: EXIT_FAILED,
+  stopped: EXIT_FAILED,
+  failed: EXIT_FAILED,
+};
 
-const UNCAUGHT_EVERY_MS = 100;
-
-function endOnSignal(proxy: RunningProxy, log: Log): void {
+function obeySignals(proxy: Supervisor, log: Log): void {
   const end = (signal: NodeJS.Signals): void => {
     log.info('told to end', { signal });
     if (proxy.drain()) return;
@@ -53,7 +68,42 @@ function endOnSignal(proxy: RunningProxy, log: Log): void {
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
-  process.on('SIGHUP', () => log.warn('SIGHUP: reloading is not supported yet; the proxy goes on unchanged'));
+  process.on('SIGHUP', () => {
+    proxy.reload().then(
+      (result) => {
+        if ('fault' in result && result.status === 409) log.warn('SIGHUP: not reloaded', { fault: result.fault });
+      },
+      (error: unknown) => log.error('reload failed', { error }),
+    );
+  });
   // Log rotation sends this to every daemon; the default would be to die of it.
   process.on('SIGUSR2', () => log.debug('SIGUSR2: there are no log files to reopen'));
 }
+
+function notifyOf(proxy: Supervisor, log: Log): Notifier {
+  const notifier = new Notifier(log);
+  const ready = (): void => notifier.ready(`serving, configuration ${proxy.generation}`);
+  proxy.on('reloading', () => notifier.reloading());
+  proxy.on('reloaded', ready);
+  proxy.on('draining', () => notifier.stopping());
+  ready();
+  notifier.watch(() => proxy.sound);
+  return notifier;
+}
+
+/** How many connections this process can hold: each has a descriptor, and mostly another one towards an endpoint. */
+function tellCapacity({ listeners }: Configuration, { workers }: Supervisor, log: Log): void {
+  const descriptors = descriptorLimit;
+  if (!Number.isFinite(descriptors)) return;
+  const connections = Math.floor((descriptors - KEPT_DESCRIPTORS) / 2);
+  log.info('capacity', { workers, descriptors, connections });
+  const wanted = Object.values(listeners).reduce((sum, { limits }) => sum + limits.connections, 0);
+  if (wanted <= connections) return;
+  log.warn('fewer descriptors than connections that limits allow: raise the hard limit (ulimit -Hn, LimitNOFILE)', {
+    wanted: wanted * 2 + KEPT_DESCRIPTORS,
+    descriptors,
+  });
+}
+
+/** For files, the log, event loops and ports. */
+const KEPT_DESCRIPTORS = 128;

@@ -21,7 +21,7 @@ export const statusCommand: Command = {
     const status = await askAdmin(address, 'GET', '/v1/status');
     const clusters = 'fault' in status ? status : await askAdmin(address, 'GET', '/v1/clusters');
     if ('fault' in status || 'fault' in clusters) {
-      reportFailure('fault' in status ? status.fault : 'fault' in clusters ? clusters.fault : '');
+      reportFailure('fault' in status ? status.fault : (clusters as { fault: string }).fault);
       return EXIT_FAILED;
     }
     const told = { ...(status.body as Status), clusters: clusters.body as ClusterStatus[] };
@@ -31,12 +31,27 @@ export const statusCommand: Command = {
 };
 
 function describe(status: Status & { readonly clusters: readonly ClusterStatus[] }): string {
-  const { version, pid, state, uptimeS, connections, listeners, clusters } = status;
+  const { version, pid, state, uptimeS, generation, configured, reloadFault } = status;
+  const { connections, workers, listeners, clusters } = status;
   const lines = [
     `millrace ${version}, process ${pid}: ${state} for ${spanOf(uptimeS)}, ${connections} connections open`,
+    `configuration ${generation}, since ${configured}`,
+    ...(reloadFault === '' ? [] : [`the last reload failed: ${reloadFault}`]),
     '',
   ];
   lines.push(
+    ...columns([
+      ['WORKER', 'STATE', 'SINCE', 'OPEN', 'HEAP', 'RESTARTS'],
+      ...workers.map((one) => [
+        `${one.worker}`,
+        one.state,
+        spanOf(one.uptimeS),
+        `${one.connections}`,
+        `${Math.round(one.heapBytes / 1024 / 1024)} MiB`,
+        `${one.restarts}`,
+      ]),
+    ]),
+    '',
     ...columns([
       ['LISTENER', 'ADDRESS', 'OPEN', 'ACCEPTED', 'REFUSED', 'EXCHANGES'],
       ...listeners.map((one) => [

@@ -1,5 +1,7 @@
 // From the document's keys to the option types of the rooms. Pure renaming: units, defaults and checks are done before.
 
+import { availableParallelism } from 'node:os';
+import { MOST_LOOPS } from '../server/crowd.ts';
 import type { ListenerOptions } from '../server/options.ts';
 import { assembleCluster, assembleRetries } from './assemble-cluster.ts';
 import { assembleListenerTls } from './assemble-tls.ts';
@@ -11,8 +13,11 @@ type CheckedListener = CheckedDocument['listeners'][string];
 /** The configuration that a document without faults stands for. Files are named from `folder`. */
 export function assembleConfiguration(document: CheckedDocument, folder: string): Configuration {
   return {
+    workers: document.workers === 'auto' ? Math.min(availableParallelism(), MOST_LOOPS) : document.workers,
+    workerMemoryBytes: document.workerMemory,
     log: document.log,
     drainTimeoutMs: document.drainTimeout,
+    drainDelayMs: document.drainDelay,
     admin: document.admin === undefined ? null : { bind: document.admin.bind, token: document.admin.token ?? '' },
     listeners: mapValues(document.listeners, (listener) => assembleListener(listener, folder)),
     clusters: mapValues(document.clusters, (cluster) => assembleCluster(cluster, folder)),

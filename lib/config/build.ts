@@ -1,6 +1,7 @@
 // From a checked configuration to a snapshot: names become objects, patterns become tables. What is built is the
 // business of the rooms; this file only puts it together.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Log } from '../base/log.ts';
 import { Discovery } from '../discovery/discovery.ts';
 import { HealthChecker } from '../health/checker.ts';
@@ -24,30 +25,78 @@ import type { CertificateOptions } from '../tls/options.ts';
 import { Originator } from '../tls/originator.ts';
 import { Terminator } from '../tls/terminator.ts';
 import { TicketKeys, ticketSecret } from '../tls/ticket.ts';
-import { Cluster } from '../upstream/cluster.ts';
+import { Cluster, type Keeper } from '../upstream/cluster.ts';
 import type { ClusterOptions, HashOptions } from '../upstream/options.ts';
+import { compareClusters } from './compare.ts';
 import type { Configuration } from './configuration.ts';
 import { readEndpoints } from './endpoint-list.ts';
 import { stickySecret } from './sticky-secret.ts';
 
+export interface BuildOptions {
+  /** What is served now: what has not changed is taken from there, with its connections. */
+  readonly before?: Pick<Built, 'configuration' | 'clusters'> & Partial<Built>;
+  /** Keys of session tickets, the same for all event loops that serve the same listeners. */
+  readonly tickets?: TicketKeys;
+  /** Somebody else checks and finds endpoints, and tells. */
+  readonly told?: boolean;
+}
+
+/** A snapshot with what it was built from. */
+export interface Built extends Snapshot {
+  readonly configuration: Configuration;
+  readonly tickets: TicketKeys;
+}
+
 /** Builds everything that a configuration describes. It must have been checked: a name that leads nowhere throws. */
-export function buildSnapshot(configuration: Configuration, log: Log): Snapshot {
-  const clusters = new Map(
-    Object.entries(configuration.clusters).map(([name, options]) => {
-      const tls = options.tls === null ? null : new Originator(name, options.tls, log);
-      return [name, buildCluster(name, options, tls, log)];
-    }),
-  );
-  const tickets = new TicketKeys(ticketSecret());
+export function buildSnapshot(configuration: Configuration, log: Log, options: BuildOptions = {}): Built {
+  const { before } = options;
+  const changes: (() => void)[] = [];
+  const clusters = buildClusters(configuration, log, options, changes);
+  const tickets = before?.tickets ?? options.tickets ?? new TicketKeys(ticketSecret());
   const terminators = new Map<string, Terminator>();
   for (const [name, { tls }] of Object.entries(configuration.listeners)) {
-    if (tls !== null) terminators.set(name, new Terminator(name, tls, log, tickets, buildIssuer(log)));
+    if (tls === null) continue;
+    const known = before?.listeners?.find((plan) => plan.name === name)?.tls ?? null;
+    const same = known !== null && isDeepStrictEqual(known.options, tls);
+    terminators.set(name, same ? known : new Terminator(name, tls, log, tickets, buildIssuer(log)));
   }
   const challenges = buildChallenges(configuration);
   const listeners = Object.entries(configuration.listeners).map(([name, options]) =>
     buildListener(name, options, clusters, terminators.get(name) ?? null, challenges, log),
   );
-  return { listeners, clusters };
+  return { listeners, clusters, changes, configuration, tickets };
+}
+
+/** Clusters that stay as they are, those that go over to other numbers by `changes`, and new ones. */
+export function buildClusters(
+  { clusters }: Configuration,
+  log: Log,
+  { before, told = false }: BuildOptions,
+  changes: (() => void)[],
+): ReadonlyMap<string, Cluster> {
+  return new Map(
+    Object.entries(clusters).map(([name, options]) => {
+      const known = before?.clusters.get(name);
+      const was = before?.configuration.clusters[name];
+      const change = known === undefined || was === undefined ? 'anew' : compareClusters(was, options);
+      if (change === 'anew') {
+        const tls = options.tls === null ? null : new Originator(name, options.tls, log);
+        const cluster = new Cluster(name, withSecret(options), tls, log);
+        cluster.keep(buildKeepers(cluster, options, told, log));
+        if (known !== undefined) changes.push(() => cluster.inherit(known));
+        return [name, cluster];
+      }
+      // Who is told of endpoints may know of others than the configuration of before.
+      if (change === 'in place' || told) {
+        changes.push(() => {
+          known!.configure(withSecret(options), told);
+          if (!isDeepStrictEqual([was!.health, was!.discovery], [options.health, options.discovery]))
+            known!.keep(buildKeepers(known!, options, told, log));
+        });
+      }
+      return [name, known!];
+    }),
+  );
 }
 
 function buildListener(
@@ -129,7 +178,7 @@ function buildRoute(route: RouteOptions, clusters: ReadonlyMap<string, Cluster>,
 }
 
 function buildAction(route: RouteOptions, clusters: ReadonlyMap<string, Cluster>, log: Log): Action {
-  const passing = (name: string): Action => proxied(resolve(clusters, name), log, route.retries);
+  const passing = (name: string): Action => proxied(resolve(clusters, name), log, route.retries ?? null);
   const parts = (split: SplitOptions): SplitPart[] =>
     Object.entries(split.clusters).map(([name, weight]) => ({ action: passing(name), weight }));
   if (route.redirect !== undefined) return redirecting(compileRedirect(route.match, route.redirect));
@@ -153,16 +202,26 @@ function resolve(clusters: ReadonlyMap<string, Cluster>, name: string): Cluster 
   return cluster;
 }
 
-/** A cluster with who looks after it. */
-function buildCluster(name: string, options: ClusterOptions, tls: Originator | null, log: Log): Cluster {
-  const { sticky, health, discovery } = options;
-  const secret = sticky === null || sticky.secret !== '' ? '' : stickySecret();
-  const used = secret === '' || sticky === null ? options : { ...options, sticky: { ...sticky, secret } };
-  const cluster = new Cluster(name, used, tls, log);
-  if (health !== null) cluster.keepers.push(new HealthChecker(cluster, health));
-  if (options.pool.warm > 0) cluster.keepers.push(new Warmer(cluster, options.pool.warm));
-  if (discovery !== null) cluster.keepers.push(new Discovery(cluster, discovery, readEndpoints, log));
-  return cluster;
+/** Cookies must be signed with something, even where the configuration does not say what. */
+function withSecret(options: ClusterOptions): ClusterOptions {
+  const { sticky } = options;
+  if (sticky === null || sticky.secret !== '') return options;
+  return { ...options, sticky: { ...sticky, secret: stickySecret() } };
+}
+
+/** Who looks after a cluster. */
+function buildKeepers(
+  cluster: Cluster,
+  { health, discovery, pool }: ClusterOptions,
+  told: boolean,
+  log: Log,
+): Keeper[] {
+  const keepers: Keeper[] = [];
+  if (pool.warm > 0) keepers.push(new Warmer(cluster, pool.warm));
+  if (told) return keepers;
+  if (health !== null) keepers.push(new HealthChecker(cluster, health));
+  if (discovery !== null) keepers.push(new Discovery(cluster, discovery, readEndpoints, log));
+  return keepers;
 }
 
 /** Makes the issuer of a certificate that has one. */

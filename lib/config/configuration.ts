@@ -6,9 +6,15 @@ import type { ListenerOptions } from '../server/options.ts';
 import type { ClusterOptions } from '../upstream/options.ts';
 
 export interface Configuration {
+  /** Event loops in threads of their own; 0: everything is done by the main thread. */
+  readonly workers: number;
+  /** Largest heap of one of them. */
+  readonly workerMemoryBytes: number;
   readonly log: { readonly level: LogLevel };
   /** How long open connections get to finish once draining has begun. */
   readonly drainTimeoutMs: number;
+  /** How long it is known before that draining will begin. */
+  readonly drainDelayMs: number;
   /** Null: there is no admin listener. */
   readonly admin: AdminOptions | null;
   /** By name, in the order of the document. */

@@ -3,9 +3,10 @@
 
 import * as z from 'zod';
 import { LOG_LEVELS } from '../base/log.ts';
+import { MOST_LOOPS } from '../server/crowd.ts';
 import { cluster } from './schema/cluster.ts';
 import { listener } from './schema/listener.ts';
-import { address, choice, duration, section, text } from './schema/values.ts';
+import { address, choice, duration, section, size, text, whole } from './schema/values.ts';
 
 const log = section(
   {
@@ -31,15 +32,27 @@ const admin = section({
 
 export const documentSchema = section(
   {
+    workers: z
+      .union([z.literal('auto'), whole(0, MOST_LOOPS)])
+      .prefault('auto')
+      .describe('Event loops, each in a thread of its own: `auto` for one per core, 0 for none but the main thread.'),
+    workerMemory: size({ min: 64 * 1024 * 1024 })
+      .prefault('1GiB')
+      .describe('How large the heap of JavaScript of one event loop gets before it is replaced.'),
     log: log.prefault({}).describe('What is written to standard error.'),
     drainTimeout: duration()
       .prefault('30s')
       .describe('How long open connections get to finish when the proxy is asked to stop.'),
+    drainDelay: duration()
+      .prefault('0s')
+      .describe(
+        'How long the proxy is not ready, and accepts all the same, before it drains: what others need to notice.',
+      ),
     admin: admin.optional().describe('The admin API: status, drain and changes of endpoints while it runs.'),
     listeners: z.record(z.string(), listener).describe('Where connections are accepted, by name.'),
     clusters: z.record(z.string(), cluster).prefault({}).describe('Where they are sent, by name.'),
   },
-  ['workers'],
+  [],
 );
 
 /** What people write. */

@@ -29,11 +29,11 @@ import type { Upstream } from './upstream.ts';
 const DIALS = 10;
 
 /** Passes exchanges on to `cluster`; `retries` stands in for the cluster's own. */
-export function proxied(cluster: Cluster, log: Log, retries: RetryOptions = cluster.options.retries): Action {
+export function proxied(cluster: Cluster, log: Log, retries: RetryOptions | null = null): Action {
   return {
     begin(exchange) {
       const passage = free.pop() ?? new Passage();
-      passage.begin(exchange, cluster, retries, log);
+      passage.begin(exchange, cluster, retries ?? cluster.options.retries, log);
       return passage;
     },
   };

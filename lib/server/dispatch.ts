@@ -47,6 +47,8 @@ const hello = new ClientHello();
 export class Session {
   readonly connection: Connection;
   readonly #dispatcher: Dispatcher;
+  /** As it was when the connection came: the listener may follow another one meanwhile. */
+  readonly #plan: ListenerPlan;
   #source: ProxyEnd;
   /** Null until a PROXY header has said it; else it is asked of the socket when somebody wants to know. */
   #destination: ProxyEnd | null = null;
@@ -59,6 +61,7 @@ export class Session {
     const { socket } = connection;
     this.connection = connection;
     this.#dispatcher = dispatcher;
+    this.#plan = dispatcher.plan;
     // A listener for both families sees IPv4 clients as mapped IPv6 addresses; nobody upstream wants to know.
     this.#source = { address: unmapAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 };
     this.#trusted = local || dispatcher.trusts(this.#source.address);
@@ -70,7 +73,7 @@ export class Session {
   }
 
   begin(): void {
-    const { proxyProtocol, timeouts } = this.#dispatcher.plan.options;
+    const { proxyProtocol, timeouts } = this.#plan.options;
     if (proxyProtocol !== 'off' && this.#trusted) {
       new Preface(this.connection, timeouts.headMs, {
         read: (bytes, start, end) => this.#readHeader(bytes, start, end),
@@ -93,7 +96,7 @@ export class Session {
     if (result === ProxyRead.DONE) {
       this.#identify();
       this.#speak(bytes.subarray(start + header.length, end));
-    } else if (result === ProxyRead.NONE && this.#dispatcher.plan.options.proxyProtocol === 'accept') {
+    } else if (result === ProxyRead.NONE && this.#plan.options.proxyProtocol === 'accept') {
       this.#speak(bytes.subarray(start, end));
     } else {
       this.#refuse(proxyError('bad_proxy_header', header.fault));
@@ -118,7 +121,7 @@ export class Session {
 
   /** Hands the connection on; `first` are bytes that have arrived already, borrowed. */
   #speak(first: Buffer | null): void {
-    const { plan } = this.#dispatcher;
+    const plan = this.#plan;
     const rest = first === null || first.length === 0 ? null : first;
     if (plan.tls !== null && plan.options.protocol !== 'auto') return this.#expectTls(plan.tls, rest);
     switch (plan.options.protocol) {
@@ -138,9 +141,9 @@ export class Session {
 
   /** Hands the connection to the version of HTTP that was agreed on. */
   #serve(protocol: string, secured: SecuredClient | null): void {
-    const { plan, http, https } = this.#dispatcher;
+    const { http, https } = this.#dispatcher;
     const { address, port } = this.#source;
-    const client = new Client(address, port, this.#trusted, plan.options.forwarded, secured);
+    const client = new Client(address, port, this.#trusted, this.#plan.options.forwarded, secured);
     const listener = secured === null ? http : https;
     this.#http =
       protocol === 'h2'
@@ -149,12 +152,12 @@ export class Session {
   }
 
   #passTo(cluster: Cluster, first: Buffer | null): void {
-    const { plan, http } = this.#dispatcher;
+    const { http } = this.#dispatcher;
     const { socket } = this.connection;
     const asked = cluster.options.proxyProtocol !== 'off';
     pass(this.connection, first === null ? null : Buffer.from(first), {
       cluster,
-      idleMs: plan.options.timeouts.tunnelMs,
+      idleMs: this.#plan.options.timeouts.tunnelMs,
       source: this.#source,
       destination: asked
         ? (this.#destination ?? { address: socket.localAddress ?? '', port: socket.localPort ?? 0 })
@@ -196,7 +199,7 @@ export class Session {
     const { connection } = this;
     const { serverName } = hello;
     const early = Buffer.from(bytes);
-    const fingerprints = this.#dispatcher.plan.fingerprints ? fingerprint(early, 0, hello.length) : null;
+    const fingerprints = this.#plan.fingerprints ? fingerprint(early, 0, hello.length) : null;
     const accepted: Accepted = {
       secured: (link) => this.#secured(tls, link, serverName, fingerprints),
       refused: (cause) => this.#count(proxyError('bad_handshake', cause), fingerprints?.ja4),
@@ -207,7 +210,7 @@ export class Session {
 
   /** The handshake is over: from here on it is as without TLS. */
   #secured(tls: Terminator, link: SecureLink, serverName: string, fingerprints: Fingerprints | null): void {
-    const { plan } = this.#dispatcher;
+    const plan = this.#plan;
     if (plan.options.protocol === 'tcp') return this.#passTo(plan.cluster!, null);
     const certificate = plan.options.tls!.clientAuth === null ? null : link.peerCertificate();
     // A trusted proxy tells of its own client, if it does.
@@ -224,7 +227,7 @@ export class Session {
   }
 
   #detect(first: Buffer | null): void {
-    const { plan } = this.#dispatcher;
+    const plan = this.#plan;
     const { detectTimeoutMs, timeouts } = plan.options;
     const preface = new Preface(this.connection, plan.fallback === null ? timeouts.headMs : detectTimeoutMs, {
       read: (bytes, start, end) => this.#tell(preface, bytes, start, end),
@@ -254,14 +257,14 @@ export class Session {
     const result = readClientHello(bytes, start, end, hello);
     if (result === Hello.MORE) {
       // It is TLS, so silence means something else from here on.
-      const { tls: ours, options } = this.#dispatcher.plan;
+      const { tls: ours, options } = this.#plan;
       preface.allow(ours?.options.handshakeTimeoutMs ?? options.timeouts.headMs, HELLO_BYTES, () =>
         this.#refuse(proxyError('head_timeout')),
       );
       return Reading.MORE;
     }
     const cluster = result === Hello.DONE ? this.#named(hello.serverName) : null;
-    const { tls } = this.#dispatcher.plan;
+    const { tls } = this.#plan;
     if (cluster === null && tls !== null && result === Hello.DONE) this.#terminate(tls, bytes.subarray(start, end));
     else if (cluster === null)
       this.#refuse(proxyError('no_route', result === Hello.DONE ? 'no passthrough for this name' : hello.fault));
@@ -271,7 +274,7 @@ export class Session {
 
   /** The cluster for a server name: exact, then the longest wildcard, then `*`. */
   #named(serverName: string): Cluster | null {
-    const { passthrough } = this.#dispatcher.plan;
+    const { passthrough } = this.#plan;
     const exact = passthrough.get(serverName);
     if (exact !== undefined) return exact;
     for (let dot = serverName.indexOf('.'); dot >= 0; dot = serverName.indexOf('.', dot + 1)) {
@@ -282,7 +285,7 @@ export class Session {
   }
 
   #fallBack(first: Buffer | null): void {
-    const { fallback } = this.#dispatcher.plan;
+    const { fallback } = this.#plan;
     if (fallback === null) this.#refuse(proxyError('no_route', 'neither TLS nor HTTP'));
     else this.#passTo(fallback, first);
   }
@@ -293,10 +296,10 @@ export class Session {
   }
 
   #count(error: ProxyError, ja4?: string): void {
-    const { http, plan } = this.#dispatcher;
+    const { http } = this.#dispatcher;
     http.stats.refused++;
     http.log.limited(`refused ${error.code}`, 1000).info('connection refused', {
-      listener: plan.name,
+      listener: this.#plan.name,
       client: this.#source.address,
       cause: error.code,
       detail: error.detail,

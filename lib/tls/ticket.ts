@@ -23,6 +23,11 @@ export function ticketSecret(): Buffer {
   return randomBytes(32);
 }
 
+/** The turn of the clock that a secret made now is of. */
+export function ticketTurn(now = Date.now()): number {
+  return Math.floor(now / TICKET_TURN_MS);
+}
+
 export class TicketKeys {
   #secret: Buffer;
   #turn: number;

@@ -26,6 +26,16 @@ export interface Keeper {
   stop(): void;
 }
 
+/** Learns of changes that others who have the same cluster, in other event loops, should know of. */
+export interface ClusterObserver {
+  /** These are its endpoints now. */
+  membersChanged(cluster: Cluster, endpoints: readonly EndpointOptions[]): void;
+  /** Checks have found out something. */
+  healthChanged(cluster: Cluster, endpoint: Endpoint): void;
+  /** Traffic has: it is put aside for `forMs`, or used again (0). */
+  ejectionChanged(cluster: Cluster, endpoint: Endpoint, forMs: number): void;
+}
+
 /** How often standings are looked at that change with time. */
 const TICK_MS = 1000;
 /** Retries that may be under way however little else is, so that a quiet cluster has some too. */
@@ -46,26 +56,27 @@ const SILENT: Log = {
 
 export class Cluster {
   readonly name: string;
-  readonly options: ClusterOptions;
+  /** Replaced when some of them change; those that connections depend on stay as they are. */
+  options: ClusterOptions;
   /** What encrypts its connections, null when they are plain. */
   readonly tls: Originator | null;
   /** Whether it is worth measuring how long exchanges take. */
-  readonly measures: boolean;
+  measures = false;
   /** Clients stay with their endpoint; null when they do not. */
   readonly sticky: Sticky | null;
   /** Finds out how much may be under way; null without that. */
   readonly concurrency: Concurrency | null;
   /** Since the start: retries, those that the budget did not allow, requests sent twice at once. */
   readonly stats = { retries: 0, retriesRefused: 0, hedges: 0, published: 0 };
-  /** Who looks after its endpoints besides; they start and stop with it. */
-  readonly keepers: Keeper[] = [];
+  /** Null: nobody else has this cluster. */
+  observer: ClusterObserver | null = null;
   /** Told when endpoints have come or gone. */
   onMembers: () => void = () => {};
   readonly #log: Log;
   readonly #load: Load = { active: 0 };
   readonly #ejection: Ejection | null;
   readonly #waiting = new Queue();
-  readonly #members: Membership;
+  #members: Membership;
   /** What they were when they last changed, as text. */
   #known = '';
   #endpoints: readonly Endpoint[] = [];
@@ -77,6 +88,8 @@ export class Cluster {
   /** Some endpoint is on trial, so that choices must be looked at. */
   #trials = false;
   #timer: NodeJS.Timeout | null = null;
+  /** Who looks after its endpoints besides; they start and stop with it. */
+  #keepers: readonly Keeper[] = [];
 
   constructor(name: string, options: ClusterOptions, tls: Originator | null = null, log: Log = SILENT) {
     this.name = name;
@@ -86,8 +99,7 @@ export class Cluster {
     this.sticky = options.sticky === null ? null : new Sticky(options.sticky);
     const { ejection } = options;
     this.concurrency = options.adaptive === null ? null : new Concurrency(options.adaptive);
-    this.measures =
-      this.concurrency !== null || options.balance === 'latency' || (ejection !== null && ejection.latency > 0);
+    this.measures = this.#isMeasured();
     this.#ejection =
       ejection === null
         ? null
@@ -130,13 +142,53 @@ export class Cluster {
     if (this.#timer !== null) return;
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#timer.unref();
-    for (const keeper of this.keepers) keeper.start();
+    for (const keeper of this.#keepers) keeper.start();
   }
 
   stop(): void {
-    for (const keeper of this.keepers) keeper.stop();
+    for (const keeper of this.#keepers) keeper.stop();
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
+  }
+
+  /** These look after its endpoints from now on, in place of those before. */
+  keep(keepers: readonly Keeper[]): void {
+    const running = this.#timer !== null;
+    if (running) for (const keeper of this.#keepers) keeper.stop();
+    this.#keepers = keepers;
+    if (running) for (const keeper of keepers) keeper.start();
+  }
+
+  /** Goes by other numbers from now on; what its connections depend on must be the same. `quiet`: others tell of it. */
+  configure(options: ClusterOptions, quiet = false): void {
+    this.options = options;
+    this.measures = this.#isMeasured();
+    // What nobody checks any more is neither well nor ill.
+    if (options.health === null) for (const { standing } of this.#endpoints) standing.health = 'unknown';
+    if (options.discovery === null) this.#members.find([]);
+    this.#members.configure(options.endpoints);
+    if (!this.#regroup(quiet)) this.publish();
+  }
+
+  /** Takes the place of one with the same name: what operators and checks have said of its endpoints holds on. */
+  inherit(before: Cluster): void {
+    this.#members = before.#members;
+    if (this.options.discovery === null) this.#members.find([]);
+    this.#members.configure(this.options.endpoints);
+    this.#regroup(true);
+    const known = new Map(before.#endpoints.map((endpoint) => [endpoint.name, endpoint.standing]));
+    for (const { name, standing } of this.#endpoints) {
+      const was = known.get(name);
+      if (was === undefined) continue;
+      standing.rampFromMs = was.rampFromMs;
+      if (this.options.health !== null) standing.health = was.health;
+      if (this.#ejection === null) continue;
+      standing.ejected = was.ejected;
+      standing.ejectedUntilMs = was.ejectedUntilMs;
+      standing.ejections = was.ejections;
+      if (was.trial !== 'none') standing.trial = 'wanted';
+    }
+    this.publish();
   }
 
   /** A source has found these endpoints; they are added to those of the configuration. */
@@ -294,21 +346,40 @@ export class Cluster {
 
   /** What active checks have found of an endpoint. */
   found(endpoint: Endpoint, health: 'up' | 'down', reason: string): void {
-    const { standing } = endpoint;
-    if (standing.health === health || !this.#endpoints.includes(endpoint)) return;
-    const before = standing.health;
-    standing.health = health;
-    if (health === 'up') {
-      // Checked and well: traffic need not find out by trial.
-      standing.ejected = false;
-      standing.trial = 'none';
-      standing.forget();
-      if (before === 'down') standing.rampFromMs = performance.now();
-    }
+    const before = endpoint.standing.health;
+    if (before === health || !this.#endpoints.includes(endpoint)) return;
+    this.#believe(endpoint, health);
+    this.observer?.healthChanged(this, endpoint);
     const told = { cluster: this.name, endpoint: endpoint.name, reason };
     if (health === 'down') this.#log.warn('endpoint is down', told);
     else if (before === 'down') this.#log.info('endpoint is up', told);
     this.publish();
+  }
+
+  /** Whom it would have if these were configured; `finding`: what a source has found counts as well. */
+  expect(configured: readonly EndpointOptions[], finding: boolean): readonly EndpointOptions[] {
+    return [...this.#members.list(configured, finding).values()];
+  }
+
+  /** These are its endpoints, as another event loop has found them. */
+  hearMembers(endpoints: readonly EndpointOptions[]): void {
+    this.#members.configure(endpoints);
+    this.#regroup(true);
+  }
+
+  /** What checks of another event loop have found. */
+  hearHealth(name: string, health: 'unknown' | 'up' | 'down'): void {
+    const endpoint = this.#endpoints.find((one) => one.name === name);
+    if (endpoint === undefined || endpoint.standing.health === health) return;
+    this.#believe(endpoint, health);
+    this.publish();
+  }
+
+  /** What traffic of another event loop has met with: put aside for `forMs`, or used again (0). */
+  hearEjection(name: string, forMs: number): void {
+    const endpoint = this.#endpoints.find((one) => one.name === name);
+    if (endpoint === undefined || this.#ejection === null) return;
+    if (this.#ejection.hear(endpoint, forMs, performance.now())) this.publish();
   }
 
   /** Closes idle connections; with `forGood` every one that becomes idle. */
@@ -316,21 +387,42 @@ export class Cluster {
     for (const endpoint of this.#endpoints) endpoint.pool.empty(forGood);
   }
 
-  #regroup(): void {
+  #isMeasured(): boolean {
+    const { balance, ejection } = this.options;
+    return this.concurrency !== null || balance === 'latency' || (ejection !== null && ejection.latency > 0);
+  }
+
+  #believe({ standing }: Endpoint, health: 'unknown' | 'up' | 'down'): void {
+    const before = standing.health;
+    standing.health = health;
+    if (health !== 'up') return;
+    // Checked and well: traffic need not find out by trial.
+    standing.ejected = false;
+    standing.trial = 'none';
+    standing.forget();
+    if (before === 'down') standing.rampFromMs = performance.now();
+  }
+
+  /** Whether there are other endpoints now. */
+  #regroup(quiet = false): boolean {
     const list = this.#members.list();
     const known = textOf(list);
-    if (known === this.#known) return;
+    if (known === this.#known) return false;
     this.#known = known;
     const before = new Set(this.#endpoints.map(({ name }) => name));
     const added = [...list.keys()].filter((name) => !before.has(name));
     const removed = [...before].filter((name) => !list.has(name));
     this.update([...list.values()]);
-    this.#log.info('endpoints have changed', {
-      cluster: this.name,
-      endpoints: list.size,
-      added: added.slice(0, 10).join(' '),
-      removed: removed.slice(0, 10).join(' '),
-    });
+    if (!quiet) {
+      this.#log.info('endpoints have changed', {
+        cluster: this.name,
+        endpoints: list.size,
+        added: added.slice(0, 10).join(' '),
+        removed: removed.slice(0, 10).join(' '),
+      });
+    }
+    this.observer?.membersChanged(this, [...list.values()]);
+    return true;
   }
 
   #setDraining(endpoint: Endpoint, draining: boolean): void {
@@ -357,8 +449,11 @@ export class Cluster {
     if (standing.ejected) {
       const forS = Math.round((standing.ejectedUntilMs - performance.now()) / 1000);
       this.#log.warn('endpoint is put aside', { ...told, forS });
-    } else if (standing.trial === 'none') this.#log.info('endpoint is used again', told);
-    else this.#log.debug('endpoint is on trial', told);
+      this.observer?.ejectionChanged(this, endpoint, standing.ejectedUntilMs - performance.now());
+    } else if (standing.trial === 'none') {
+      this.#log.info('endpoint is used again', told);
+      this.observer?.ejectionChanged(this, endpoint, 0);
+    } else this.#log.debug('endpoint is on trial', told);
     this.publish();
   }
 

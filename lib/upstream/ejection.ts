@@ -68,6 +68,24 @@ export class Ejection {
     if (endpoint.standing.trial === 'underway') endpoint.standing.trial = 'wanted';
   }
 
+  /** Another event loop has put it aside for `forMs`, or uses it again (0); answers whether that is news. */
+  hear({ standing }: Endpoint, forMs: number, now: number): boolean {
+    if (forMs === 0) {
+      if (standing.trial === 'none' && !standing.ejected) return false;
+      standing.ejected = false;
+      standing.trial = 'none';
+      standing.rampFromMs = now;
+      standing.forget();
+      return true;
+    }
+    if (standing.ejected) return false;
+    standing.trial = 'none';
+    standing.ejected = true;
+    standing.ejections++;
+    standing.ejectedUntilMs = now + forMs;
+    return true;
+  }
+
   /** Brings back who has waited long enough, and judges slowness. To be called about every second. */
   tick(now: number): void {
     for (const endpoint of this.#endpoints()) {

@@ -28,8 +28,8 @@ export class Membership {
   }
 
   /** All that belong to it, by name; what is configured stays as it is configured, whatever is found. */
-  list(): Map<string, EndpointOptions> {
-    const all = this.#named();
+  list(configured = this.#configured, finding = true): Map<string, EndpointOptions> {
+    const all = this.#named(configured, finding);
     for (const name of this.#removed) all.delete(name);
     for (const [name, said] of this.#set) {
       const endpoint = all.get(name);
@@ -78,10 +78,10 @@ export class Membership {
     return null;
   }
 
-  #named(): Map<string, EndpointOptions> {
+  #named(configured = this.#configured, finding = true): Map<string, EndpointOptions> {
     const all = new Map<string, EndpointOptions>();
     for (const endpoint of this.#added.values()) all.set(formatAddress(endpoint.address), endpoint);
-    for (const endpoint of [...this.#configured, ...this.#found]) {
+    for (const endpoint of [...configured, ...(finding ? this.#found : [])]) {
       const name = formatAddress(endpoint.address);
       if (!all.has(name)) all.set(name, endpoint);
     }

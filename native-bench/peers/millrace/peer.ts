@@ -12,11 +12,11 @@ import { fillTemplate } from '../template.ts';
 
 export const millrace: Peer = {
   name: 'millrace',
-  about: 'default settings, one event loop, errors alone logged, no access log',
+  about: 'default settings, one worker thread (or as many as asked for), errors alone logged, no access log',
   setups: ['http', 'http-routes', 'websocket', 'tcp', 'https', 'h2'],
   node: true,
   locate: () => locate(mainProgram(), ROOT),
-  prepare: (site) => prepare(site, mainProgram(), ROUTES),
+  prepare: (site) => prepare(site, mainProgram(), ROUTES, workersLine(ROOT, site.workers)),
 };
 
 /** The same program with a table of one route, under the requests of a table of ROUTES: what the table alone costs. */
@@ -26,7 +26,7 @@ export const millraceOneRoute: Peer = {
   setups: ['http-routes'],
   node: true,
   locate: () => locate(mainProgram(), ROOT),
-  prepare: (site) => prepare(site, mainProgram(), 1),
+  prepare: (site) => prepare(site, mainProgram(), 1, workersLine(ROOT, site.workers)),
 };
 
 /** Millrace as it stands in another source tree, such as another revision, below `folder`; with its dependencies. */
@@ -38,7 +38,7 @@ export function millraceAt(folder: string, name: string): Peer {
     setups: millrace.setups,
     node: true,
     locate: () => locate(main, folder),
-    prepare: (site) => prepare(site, main, ROUTES),
+    prepare: (site) => prepare(site, main, ROUTES, workersLine(folder, site.workers)),
   };
 }
 
@@ -64,9 +64,8 @@ function locate(main: string, folder: string): Located {
   return { version: `Millrace ${version} on Node ${process.version}` };
 }
 
-function prepare(site: Site, main: string, routes: number): Omit<Launch, 'cores'> {
-  const { folder, setup, port, originPort, workers } = site;
-  if (workers > 1) throw new Error('more than one event loop is not built yet');
+function prepare(site: Site, main: string, routes: number, workers: string): Omit<Launch, 'cores'> {
+  const { folder, setup, port, originPort } = site;
   const template = readFileSync(join(import.meta.dirname, TEMPLATES[setup]), 'utf8');
   const values = {
     PORT: port,
@@ -75,8 +74,15 @@ function prepare(site: Site, main: string, routes: number): Omit<Launch, 'cores'
     ...(isSecure(setup) && tls(folder, ALPN[setup])),
   };
   const file = join(folder, 'millrace.yaml');
-  writeFileSync(file, fillTemplate(template, values));
+  writeFileSync(file, `${fillTemplate(template, values)}${workers}`);
   return launchNode(main, ['run', '-c', file], site);
+}
+
+/** Revisions from before there were worker threads have one event loop, and no key for it. */
+function workersLine(folder: string, workers: number): string {
+  if (existsSync(join(folder, 'lib/process/worker.ts'))) return `\nworkers: ${workers}\n`;
+  if (workers > 1) throw new Error('that revision has one event loop alone');
+  return '';
 }
 
 function tls(folder: string, alpn: string): Record<'CERT' | 'KEY' | 'ALPN', string> {

@@ -1,0 +1,154 @@
+// One event loop's share of the proxy, in the thread that this runs in: builds the snapshots that it is ordered to serve,
+// hears what others have found out, and reports.
+
+import type { ClusterStatus, EndpointStatus, ListenerStatus } from '../admin/control.ts';
+import type { Log } from '../base/log.ts';
+import { type Built, buildSnapshot } from '../config/build.ts';
+import { Crowd } from '../server/crowd.ts';
+import type { Listener } from '../server/listener.ts';
+import { type Binding, type Prepared, Server } from '../server/server.ts';
+import { TicketKeys } from '../tls/ticket.ts';
+import type { Cluster, ClusterObserver } from '../upstream/cluster.ts';
+import type { Endpoint } from '../upstream/endpoint.ts';
+import type { EventLoop, LoopReport, News, Order, PrepareResult } from './channel.ts';
+
+/** What is ready to take effect. */
+interface Pending {
+  readonly built: Built;
+  readonly prepared: Prepared;
+  readonly news: readonly News[];
+}
+
+export class OwnLoop implements EventLoop {
+  readonly #log: Log;
+  readonly #observer: ClusterObserver;
+  #server: Server | null = null;
+  #built: Built | null = null;
+  #pending: Pending | null = null;
+
+  /** `say` is told what traffic has found out. */
+  constructor(log: Log, say: (news: News) => void) {
+    this.#log = log;
+    this.#observer = {
+      membersChanged() {},
+      healthChanged() {},
+      ejectionChanged({ name }, endpoint, forMs) {
+        say({ kind: 'ejection', cluster: name, endpoint: endpoint.name, forMs });
+      },
+    };
+  }
+
+  async prepare(order: Order): Promise<PrepareResult> {
+    let built: Built;
+    try {
+      built = this.#build(order);
+    } catch (error) {
+      // A file that was there when the document was checked, and is not any more.
+      return { fault: error instanceof Error ? error.message : String(error) };
+    }
+    const binding: Binding = {
+      shared: order.shared,
+      first: order.place === 0,
+      found: order.found,
+      inherited: order.inherited,
+      crowd: (listener) => new Crowd(order.crowds.get(listener), order.place),
+    };
+    this.#server ??= Server.create(this.#log);
+    const prepared = await this.#server.prepare(built, binding);
+    if ('fault' in prepared) return prepared;
+    this.#pending = { built, prepared, news: order.news };
+    return { ports: prepared.ports };
+  }
+
+  commit(drainTimeoutMs: number): void {
+    const { built, prepared, news } = this.#pending!;
+    this.#pending = null;
+    prepared.commit(drainTimeoutMs);
+    this.#built = built;
+    for (const cluster of built.clusters.values()) cluster.observer = this.#observer;
+    for (const one of news) this.tell(one);
+  }
+
+  abort(): void {
+    this.#pending?.prepared.abort();
+    this.#pending = null;
+  }
+
+  tell(news: News): void {
+    const cluster = this.#built?.clusters.get(news.cluster);
+    if (cluster === undefined) return;
+    if (news.kind === 'members') cluster.hearMembers(news.endpoints);
+    else if (news.kind === 'health') cluster.hearHealth(news.endpoint, news.health);
+    else cluster.hearEjection(news.endpoint, news.forMs);
+  }
+
+  async report(): Promise<LoopReport> {
+    const server = this.#server;
+    const { clusters = new Map<string, Cluster>() } = this.#built ?? {};
+    return {
+      connections: server?.open ?? 0,
+      listeners: server?.listeners.map(listenerStatus) ?? [],
+      clusters: [...clusters.values()].map(clusterStatus),
+      heapBytes: process.memoryUsage().heapUsed,
+    };
+  }
+
+  #build({ configuration, tickets: { secret, turn } }: Order): Built {
+    return buildSnapshot(configuration, this.#log, {
+      ...(this.#built !== null && { before: this.#built }),
+      tickets: new TicketKeys(Buffer.from(secret), Date.now, turn),
+      told: true,
+    });
+  }
+
+  handOver(): void {
+    this.#server?.handOver();
+  }
+
+  async drain(timeoutMs: number): Promise<{ cut: number }> {
+    return (await this.#server?.drain(timeoutMs)) ?? { cut: 0 };
+  }
+
+  async stop(): Promise<void> {
+    this.abort();
+    this.#server?.close();
+  }
+}
+
+function listenerStatus({ plan, open, stats, http }: Listener): ListenerStatus {
+  return {
+    name: plan.name,
+    addresses: [],
+    connections: open,
+    accepted: stats.accepted,
+    refused: stats.refused,
+    exchanges: http.stats.exchanges,
+  };
+}
+
+function clusterStatus({ name, options, active, waiting, stats, endpoints }: Cluster): ClusterStatus {
+  return {
+    name,
+    balance: options.balance,
+    active,
+    waiting,
+    retries: stats.retries,
+    retriesRefused: stats.retriesRefused,
+    hedges: stats.hedges,
+    endpoints: endpoints.map(endpointStatus),
+  };
+}
+
+function endpointStatus({ name, weight, standing, active, pool, stats }: Endpoint): EndpointStatus {
+  const { draining, ejected, health, trial } = standing;
+  const state = draining
+    ? 'draining'
+    : health === 'down'
+      ? 'down'
+      : ejected
+        ? 'ejected'
+        : trial === 'none'
+          ? 'up'
+          : 'trial';
+  return { address: name, weight, state, active, connections: pool.open, idle: pool.idle, ...stats };
+}

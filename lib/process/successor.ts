@@ -1,0 +1,49 @@
+// The process that comes after this one: the program as it lies on disk now, started with the same arguments and with our
+// listening sockets. It says when it serves; until then nothing has changed.
+
+import { spawn } from 'node:child_process';
+import { SOCKETS_VARIABLE } from './inheritance.ts';
+
+/** A socket to hand over. */
+export interface HandedSocket {
+  readonly key: string;
+  readonly descriptor: number;
+}
+
+/** Longest start of a successor. */
+const PATIENCE_MS = 30_000;
+/** Standard streams, and the channel by which it says that it serves. */
+const FIRST_DESCRIPTOR = 4;
+
+/** What a successor says once it serves. */
+export const SERVING = 'serving';
+
+/** Starts it and waits until it serves; answers its process id, or why it does not. */
+export function startSuccessor(sockets: readonly HandedSocket[]): Promise<{ pid: number } | { fault: string }> {
+  const handed: Record<string, number[]> = {};
+  for (const [at, { key }] of sockets.entries()) (handed[key] ??= []).push(FIRST_DESCRIPTOR + at);
+  const [, ...rest] = process.argv;
+  const successor = spawn(process.execPath, [...process.execArgv, ...rest], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc', ...sockets.map(({ descriptor }) => descriptor)],
+    env: { ...process.env, [SOCKETS_VARIABLE]: JSON.stringify(handed) },
+  });
+  return new Promise((resolve) => {
+    const late = setTimeout(() => {
+      successor.kill('SIGKILL');
+      done({ fault: `it did not serve within ${PATIENCE_MS / 1000}s` });
+    }, PATIENCE_MS);
+    const done = (result: { pid: number } | { fault: string }): void => {
+      clearTimeout(late);
+      successor.removeAllListeners();
+      // Not ours to wait for any more.
+      if (successor.connected) successor.disconnect();
+      successor.unref();
+      resolve(result);
+    };
+    successor.on('message', (said) => {
+      if (said === SERVING) done({ pid: successor.pid! });
+    });
+    successor.on('error', (error: NodeJS.ErrnoException) => done({ fault: error.code ?? error.message }));
+    successor.on('exit', (code, signal) => done({ fault: `it ended with ${code ?? signal}; its log says why` }));
+  });
+}

@@ -1,0 +1,132 @@
+// An event loop in a worker thread, as the supervisor holds it: calls become messages, and the thread is watched, since
+// one that has ended or does not turn any more answers nothing.
+
+import { Worker } from 'node:worker_threads';
+import { type Log, levelOf } from '../base/log.ts';
+import type { Call, EventLoop, LoopReport, News, Order, PrepareResult, Said, ThreadStart } from './channel.ts';
+
+/** Why a thread is not there any more. */
+export type Death = 'ended' | 'out of memory' | 'does not turn' | 'failed';
+
+export class ThreadLoop implements EventLoop {
+  /** Called once when it is gone without having been told to end. */
+  onDeath: (death: Death) => void = () => {};
+  /** Of the monotonic clock. */
+  readonly bornMs = performance.now();
+  readonly threadId: number;
+  readonly #thread: Worker;
+  readonly #log: Log;
+  readonly #answers = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  readonly #beats: Int32Array;
+  #lastBeat = -1;
+  #lastBeatMs = performance.now();
+  #ids = 0;
+  #ending = false;
+  #death: Death | null = null;
+
+  constructor(log: Log, heapBytes: number, say: (news: News) => void) {
+    this.#log = log;
+    const beats = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    this.#beats = new Int32Array(beats);
+    const workerData: ThreadStart = { logLevel: levelOf(log), beats };
+    this.#thread = new Worker(new URL('./worker.ts', import.meta.url), {
+      workerData,
+      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heapBytes / 1024 / 1024) },
+    });
+    this.threadId = this.#thread.threadId;
+    this.#thread.on('message', (said: Said) => {
+      if (said.kind === 'news') say(said.news);
+      else if (said.kind === 'log') log[said.level](said.message, said.fields);
+      else this.#answered(said);
+    });
+    this.#thread.on('error', (error: NodeJS.ErrnoException) => {
+      this.#death ??= error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'out of memory' : 'failed';
+      if (this.#death === 'failed') log.error('event loop failed', { error });
+    });
+    this.#thread.once('exit', () => this.#gone());
+  }
+
+  prepare(order: Order): Promise<PrepareResult> {
+    return this.#ask('prepare', order);
+  }
+
+  commit(drainTimeoutMs: number): void {
+    this.#order('commit', drainTimeoutMs);
+  }
+
+  abort(): void {
+    this.#order('abort');
+  }
+
+  tell(news: News): void {
+    this.#order('tell', news);
+  }
+
+  report(): Promise<LoopReport> {
+    return this.#ask('report');
+  }
+
+  handOver(): void {
+    this.#order('handOver');
+  }
+
+  async drain(timeoutMs: number): Promise<{ cut: number }> {
+    // While it drains it may end: then what it had is gone, and was told of.
+    const drained = await this.#ask('drain', timeoutMs).catch(() => ({ cut: 0 }));
+    await this.stop();
+    return drained;
+  }
+
+  async stop(): Promise<void> {
+    this.#ending = true;
+    await this.#thread.terminate();
+  }
+
+  /** Ends a thread that has stood still for longer than `withinMs`. */
+  check(now: number, withinMs: number): boolean {
+    const beat = Atomics.load(this.#beats, 0);
+    if (beat !== this.#lastBeat) {
+      this.#lastBeat = beat;
+      this.#lastBeatMs = now;
+      return true;
+    }
+    if (now - this.#lastBeatMs < withinMs) return true;
+    if (!this.#ending && this.#death === null) this.kill('does not turn');
+    return false;
+  }
+
+  /** Ends the thread as if it had died. */
+  kill(death: Death): void {
+    this.#death ??= death;
+    void this.#thread.terminate();
+  }
+
+  #gone(): void {
+    const error = new Error('the event loop has ended');
+    for (const { reject } of this.#answers.values()) reject(error);
+    this.#answers.clear();
+    if (!this.#ending) this.onDeath(this.#death ?? 'ended');
+  }
+
+  #answered(said: Said & { kind: 'answer' | 'failure' }): void {
+    const waiting = this.#answers.get(said.id);
+    this.#answers.delete(said.id);
+    if (said.kind === 'answer') waiting?.resolve(said.value as never);
+    else waiting?.reject(new Error(said.fault));
+  }
+
+  #ask<Name extends keyof EventLoop>(
+    name: Name,
+    ...given: Parameters<EventLoop[Name]>
+  ): Promise<Awaited<ReturnType<EventLoop[Name]>>> {
+    return new Promise((resolve, reject) => {
+      const id = ++this.#ids;
+      this.#answers.set(id, { resolve, reject });
+      this.#thread.postMessage({ id, name, with: given } as unknown as Call);
+    });
+  }
+
+  #order<Name extends keyof EventLoop>(name: Name, ...given: Parameters<EventLoop[Name]>): void {
+    this.#ask(name, ...given).catch((error: Error) => this.#log.debug('not heard', { name, cause: error.message }));
+  }
+}
