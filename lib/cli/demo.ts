@@ -45,6 +45,7 @@ Listens on 127.0.0.1:8080 (HTTP), 8443 (HTTPS, by a certificate authority of its
     };
     const code = await serve(result.configuration, log, {
       started,
+      careless: true,
       ...(!('errors' in elsewhere) && { otherwise: elsewhere.configuration }),
     });
     origins.close();
@@ -59,17 +60,22 @@ const TCP_PORT = 8081;
 const AUTHORITY = join(stateFolder(), 'authority');
 
 function describe(origins: DemoOrigins, httpPort: number, httpsPort: number, tcpPort: number): ConfigurationDocument {
+  // Enough to try things, and within what any machine allows.
+  const limits = { connections: 200 };
   return {
     // Short: an event stream that nobody wants to see the end of should not hold up Ctrl-C.
     drainTimeout: '1s',
+    // Each event loop would take its own turns, and nobody would see that there are turns.
+    workers: 0,
     listeners: {
-      web: { bind: `${LOOPBACK}:${httpPort}`, protocol: 'http', cluster: 'origins' },
+      web: { bind: `${LOOPBACK}:${httpPort}`, protocol: 'http', limits, cluster: 'origins' },
       secure: {
         bind: `${LOOPBACK}:${httpsPort}`,
         tls: { certificates: [{ auto: 'local', names: ['localhost', LOOPBACK], folder: AUTHORITY }] },
+        limits,
         cluster: 'origins',
       },
-      echo: { bind: `${LOOPBACK}:${tcpPort}`, protocol: 'tcp', cluster: 'echoes' },
+      echo: { bind: `${LOOPBACK}:${tcpPort}`, protocol: 'tcp', limits, cluster: 'echoes' },
     },
     clusters: {
       origins: { endpoints: [...origins.http] },

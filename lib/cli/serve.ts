@@ -23,6 +23,8 @@ export interface ServeOptions {
   readonly read?: () => Promise<ReadResult>;
   /** Reports when the configuration's file has changed, which reloads it. */
   readonly watch?: (changed: () => void) => void;
+  /** Nobody minds what is cut off at the end. */
+  readonly careless?: boolean;
 }
 
 /**
@@ -49,7 +51,7 @@ export async function serve(configuration: Configuration, log: Log, options: Ser
   if (process.connected) process.send?.(SERVING, () => process.disconnect());
   const ending = await proxy.ended;
   await notifier.close();
-  return EXIT_CODES[ending];
+  return ending === 'cut' && options.careless ? EXIT_FINE : EXIT_CODES[ending];
 }
 
 const EXIT_CODES: Readonly<Record<Ending, number>> = {
@@ -97,9 +99,9 @@ function tellCapacity({ listeners }: Configuration, { workers }: Supervisor, log
   if (!Number.isFinite(descriptors)) return;
   const connections = Math.floor((descriptors - KEPT_DESCRIPTORS) / 2);
   log.info('capacity', { workers, descriptors, connections });
-  const wanted = Object.values(listeners).reduce((sum, { limits }) => sum + limits.connections, 0);
+  const wanted = Math.max(0, ...Object.values(listeners).map(({ limits }) => limits.connections));
   if (wanted <= connections) return;
-  log.warn('fewer descriptors than connections that limits allow: raise the hard limit (ulimit -Hn, LimitNOFILE)', {
+  log.warn('fewer descriptors than a listener may have connections: raise the hard limit (ulimit -Hn, LimitNOFILE)', {
     wanted: wanted * 2 + KEPT_DESCRIPTORS,
     descriptors,
   });

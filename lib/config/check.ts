@@ -179,7 +179,7 @@ class DocumentCheck {
     const address = readAddress(text, false);
     if ('fault' in address || (address.kind === 'tcp' && address.port === 0)) return;
     const host = hostKey(address);
-    const key = address.kind === 'unix' ? address.path : `:${address.port}`;
+    const key = address.kind === 'tcp' ? `:${address.port}` : formatAddress(address);
     const others = this.#bound.get(key) ?? [];
     const taken = others.find((other) => overlaps(other.host, host));
     if (taken !== undefined) {

@@ -8,6 +8,9 @@ import type { Call, EventLoop, LoopReport, News, Order, PrepareResult, Said, Thr
 /** Why a thread is not there any more. */
 export type Death = 'ended' | 'out of memory' | 'does not turn' | 'failed';
 
+/** Longest wait for a thread to break off its connections. */
+const STOP_MS = 1000;
+
 export class ThreadLoop implements EventLoop {
   /** Called once when it is gone without having been told to end. */
   onDeath: (death: Death) => void = () => {};
@@ -79,6 +82,13 @@ export class ThreadLoop implements EventLoop {
 
   async stop(): Promise<void> {
     this.#ending = true;
+    // A thread that is just ended closes its connections as if all had been said; told to stop, it breaks them off.
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, STOP_MS);
+    });
+    await Promise.race([this.#ask('stop').catch(() => {}), late]);
+    clearTimeout(timer);
     await this.#thread.terminate();
   }
 

@@ -77,7 +77,7 @@ test('what is mistyped is answered with the nearest name and exit code 2', async
 });
 
 test('commands that are planned say that they are not supported yet', async () => {
-  for (const name of ['forward', 'reload']) {
+  for (const name of ['forward', 'top']) {
     const { code, err } = await millrace([name, 'x']);
     assert.equal(code, 2);
     assert.match(err, new RegExp(`"${name}" is not supported yet`));

@@ -86,7 +86,7 @@ async function fetchText(url: string): Promise<string> {
 
 test('millrace http balances over what it is given and ends with 0 on SIGTERM', options, async () => {
   const [one, two] = [await origin('one'), await origin('two')];
-  const proxy = new Running(['http', '127.0.0.1:0', one.address, two.address, '--log', 'json']);
+  const proxy = new Running(['http', '127.0.0.1:0', one.address, two.address, '--workers', '1', '--log', 'json']);
   const address = await proxy.address('http');
   const answers = new Set([await fetchText(`http://${address}/`), await fetchText(`http://${address}/`)]);
   assert.deepEqual(answers, new Set(['one', 'two']));
@@ -96,13 +96,13 @@ test('millrace http balances over what it is given and ends with 0 on SIGTERM', 
   two.close();
 });
 
-test('millrace tcp relays, survives SIGHUP and SIGUSR2, and ends with 0 on SIGINT', options, async () => {
+test('millrace tcp relays, says on SIGHUP that there is no file to reload, survives SIGUSR2, and ends with 0 on SIGINT', options, async () => {
   const one = await origin('over tcp');
   const proxy = new Running(['tcp', '127.0.0.1:0', one.address, '--balance', 'least-connections']);
   const address = await proxy.address('tcp');
   proxy.process.kill('SIGUSR2');
   proxy.process.kill('SIGHUP');
-  await proxy.until(({ err }) => err.includes('reloading is not supported yet'));
+  await proxy.until(({ err }) => err.includes('it was not started from a configuration file'));
   assert.equal(await fetchText(`http://${address}/`), 'over tcp');
   assert.equal(await proxy.end('SIGINT'), 0);
   one.close();
@@ -165,6 +165,7 @@ test('one-line proxies tell every mistake in their arguments, with exit code 2',
     [['tcp', ':0', 'a:1', 'a:1'], [/TO a:1 is given twice/]],
     [['tcp', ':0', 'a:1', '--balance', 'least-conections'], [/did you mean "least-connections"/]],
     [['tcp', ':0', 'a:1', '--balance', 'fastest'], [/"fastest" is not known/]],
+    [['tcp', ':0', 'a:1', '--workers', 'many'], [/--workers: "many" is not a number from 0 to 256/]],
     [['tcp', ':0', 'a:1', '--balnce=x'], [/did you mean "--balance"/]],
   ];
   for (const [args, wanted] of cases) {
@@ -176,7 +177,7 @@ test('one-line proxies tell every mistake in their arguments, with exit code 2',
 });
 
 test('--help of every command names its options', options, async () => {
-  for (const name of ['run', 'demo', 'http', 'tcp', 'check', 'cert', 'version']) {
+  for (const name of ['run', 'demo', 'http', 'tcp', 'check', 'reload', 'upgrade', 'drain', 'status', 'cert', 'version']) {
     const command = new Running([name, '--help']);
     assert.equal(await command.ended, 0);
     assert.match(command.out, new RegExp(`^Usage: millrace ${name}`));

@@ -219,14 +219,14 @@ test('requests that reach a waiting connection just before the signal are answer
   }
 });
 
-test('what does not finish within drainTimeout is broken off, and the exit code is still 0', async (t) => {
+test('what does not finish within drainTimeout is broken off, and log and exit code say so', async (t) => {
   const origin = await startOrigin(t);
   const proxy = await startConfigured(t, origin.address, '', 'drainTimeout: 500ms');
   const port = await proxy.port('web');
   const client = await connectPeer(t, port);
   client.send('GET /large HTTP/1.1\r\nHost: a\r\n\r\n');
   await client.until(() => client.text.length > 60_000, 'half of the body');
-  assert.equal(await proxy.end('SIGTERM'), 0);
+  assert.equal(await proxy.end('SIGTERM'), 1);
   await client.until(() => client.closed, 'the connection to go');
   assert.equal(client.error?.code, 'ECONNRESET');
   assert.match(proxy.err, /drain timeout: connections were cut off/);

@@ -130,7 +130,7 @@ export function address(dialed: boolean) {
 export function readAddress(value: string, dialed: boolean): Address | { fault: string } {
   const found = parseAddress(value);
   if ('fault' in found) return found;
-  if (found.kind === 'fd') return { fault: dialed ? 'must be HOST:PORT or unix:PATH' : 'fd: is not supported yet' };
+  if (found.kind === 'fd' && dialed) return { fault: 'must be HOST:PORT or unix:PATH' };
   if (!dialed || found.kind === 'unix') return found;
   if (found.port === 0) return { fault: 'must have a port from 1 to 65535' };
   return found.host === '' ? { ...found, host: 'localhost' } : found;
