@@ -269,27 +269,32 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** Gets everything ready, or nothing. */
   async #prepare(configuration: Configuration): Promise<Next | StartFault> {
-    const taken = await this.#probe(configuration);
-    if (taken !== '') return { fault: taken };
-    const admin = await this.#prepareAdmin(configuration);
-    if (admin !== null && 'fault' in admin) return admin;
-    const watch = this.#watch.prepare(configuration);
     const count = Math.max(1, configuration.workers);
     const inThreads = configuration.workers > 0;
     // From threads to this one and back means other event loops altogether.
     const kept = inThreads === this.#configuration.workers > 0 ? this.#seats.slice(0, count) : [];
     const fresh = Array.from({ length: count - kept.length }, (_, at) => this.#seat(kept.length + at));
-    const seats = [...kept, ...fresh];
     for (const seat of fresh) seat.begin(configuration);
-    const orderFor = (seat: Seat): Order => this.#order(seat, count, watch.configuration);
-    const [first, ...others] = seats;
-    const faults = [await first!.prepare(orderFor(first!))];
-    for (const { key, address } of first!.nextPorts) if (address.kind === 'tcp') this.#found.set(key, address.port);
-    if (faults[0] === '') faults.push(...(await Promise.all(others.map((seat) => seat.prepare(orderFor(seat))))));
-    const fault = faults.find((one) => one !== '');
-    if (fault === undefined) return { configuration, watch, admin, seats };
+    const next = await this.#prepareSeats(configuration, [...kept, ...fresh]);
+    if (!('fault' in next)) return next;
     for (const seat of kept) seat.abort();
     for (const seat of fresh) void seat.stop();
+    return next;
+  }
+
+  async #prepareSeats(configuration: Configuration, seats: readonly Seat[]): Promise<Next | StartFault> {
+    const taken = await this.#probe(configuration);
+    if (taken !== '') return { fault: taken };
+    const admin = await this.#prepareAdmin(configuration);
+    if (admin !== null && 'fault' in admin) return admin;
+    const watch = this.#watch.prepare(configuration);
+    const prepare = (seat: Seat): Promise<string> => seat.prepare(this.#order(seat, seats.length, watch.configuration));
+    const [first, ...others] = seats;
+    let faults = [await prepare(first!)];
+    for (const { key, address } of first!.nextPorts) if (address.kind === 'tcp') this.#found.set(key, address.port);
+    if (faults[0] === '') faults = await Promise.all(others.map(prepare));
+    const fault = faults.find((one) => one !== '');
+    if (fault === undefined) return { configuration, watch, admin, seats };
     if (admin !== this.#admin) admin?.stop();
     return { fault };
   }

@@ -96,17 +96,21 @@ test('millrace http balances over what it is given and ends with 0 on SIGTERM', 
   two.close();
 });
 
-test('millrace tcp relays, says on SIGHUP that there is no file to reload, survives SIGUSR2, and ends with 0 on SIGINT', options, async () => {
-  const one = await origin('over tcp');
-  const proxy = new Running(['tcp', '127.0.0.1:0', one.address, '--balance', 'least-connections']);
-  const address = await proxy.address('tcp');
-  proxy.process.kill('SIGUSR2');
-  proxy.process.kill('SIGHUP');
-  await proxy.until(({ err }) => err.includes('it was not started from a configuration file'));
-  assert.equal(await fetchText(`http://${address}/`), 'over tcp');
-  assert.equal(await proxy.end('SIGINT'), 0);
-  one.close();
-});
+test(
+  'millrace tcp relays, says on SIGHUP that there is no file to reload, survives SIGUSR2, and ends with 0 on SIGINT',
+  options,
+  async () => {
+    const one = await origin('over tcp');
+    const proxy = new Running(['tcp', '127.0.0.1:0', one.address, '--balance', 'least-connections']);
+    const address = await proxy.address('tcp');
+    proxy.process.kill('SIGUSR2');
+    proxy.process.kill('SIGHUP');
+    await proxy.until(({ err }) => err.includes('it was not started from a configuration file'));
+    assert.equal(await fetchText(`http://${address}/`), 'over tcp');
+    assert.equal(await proxy.end('SIGINT'), 0);
+    one.close();
+  },
+);
 
 test('a second signal ends a drain that takes long, with 1', options, async () => {
   const held = createTcpServer().listen(0, '127.0.0.1');
@@ -177,7 +181,19 @@ test('one-line proxies tell every mistake in their arguments, with exit code 2',
 });
 
 test('--help of every command names its options', options, async () => {
-  for (const name of ['run', 'demo', 'http', 'tcp', 'check', 'reload', 'upgrade', 'drain', 'status', 'cert', 'version']) {
+  for (const name of [
+    'run',
+    'demo',
+    'http',
+    'tcp',
+    'check',
+    'reload',
+    'upgrade',
+    'drain',
+    'status',
+    'cert',
+    'version',
+  ]) {
     const command = new Running([name, '--help']);
     assert.equal(await command.ended, 0);
     assert.match(command.out, new RegExp(`^Usage: millrace ${name}`));
