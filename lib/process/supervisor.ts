@@ -351,6 +351,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return {
       configuration,
       place,
+      count,
       tickets: this.#tickets,
       shared: configuration.workers > 0,
       found: this.#found,
