@@ -19,6 +19,17 @@ export function checkCluster(path: DocumentPath, cluster: Section): CheckResult 
   return check;
 }
 
+/** What goes together in `retries` of a cluster or of a route. */
+export function checkRetries(path: DocumentPath, { attempts, on, hedge }: Section): Finding[] {
+  if (attempts !== 0) return [];
+  const meaningless = [...(on === undefined ? [] : ['on']), ...(wants(hedge) && hedge !== '0s' ? ['hedge'] : [])];
+  return meaningless.map((key) => ({
+    path: [...path, key],
+    message: 'has no meaning with attempts: 0; remove one of them',
+    atKey: true,
+  }));
+}
+
 class ClusterCheck implements CheckResult {
   readonly errors: Finding[] = [];
   readonly warnings: Finding[] = [];
@@ -43,9 +54,7 @@ class ClusterCheck implements CheckResult {
     if (ejection['failures'] === 0 && !wants(ejection['rate']) && !wants(ejection['latency'])) {
       this.#fail(['ejection'], 'counts nothing, so nothing is ever put aside; write "max: 0%" if that is meant');
     }
-    if (record(this.#cluster['retries'])['attempts'] === 0 && record(this.#cluster['retries'])['on'] !== undefined) {
-      this.#fail(['retries', 'on'], 'has no meaning with attempts: 0; remove one of them', true);
-    }
+    this.errors.push(...checkRetries([...this.#path, 'retries'], record(this.#cluster['retries'])));
   }
 
   #endpoints(): void {

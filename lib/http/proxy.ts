@@ -207,7 +207,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const { reply } = this.#exchange!;
     if (head.status >= 200 || head.status === 101) {
       if (this.#judgeReply(head)) return;
-      this.#dropHedge();
+      this.#dropHedge(true);
       this.#replyBegun = true;
       this.#keeping = false;
     }
@@ -281,8 +281,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     else this.#cluster.failed(endpoint, error.code);
     if (this.#hedge !== null) {
       this.#tell('no answer from endpoint, another has been asked', endpoint, error);
+      this.#tried.push(endpoint);
       return this.#adopt(this.#hedge);
     }
+    this.#stopHedgeTimer();
     // What has been sent and not kept cannot be sent to another.
     const repeatable = refused && (!this.#connected || this.#keeping);
     // One endpoint may refuse a stream for a moment and take the next.
@@ -304,7 +306,9 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       // a fresh connection to it would still be accepted, and then reset.
       this.#tried.push(endpoint);
       const other = this.#cluster.pick(this.#tried, this.#hash);
-      return this.#dial(other?.pool.roomy ? other : endpoint);
+      if (other?.pool.roomy) return this.#dial(other);
+      if (other !== null) this.#cluster.undecided(other);
+      return this.#dial(endpoint);
     }
     if (this.#tryAgain(endpoint, causeOf(error), repeatable)) {
       this.#tell('no answer from endpoint, trying again', endpoint, error);
@@ -319,12 +323,12 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const endpoint = this.#endpoint!;
     const { status } = head;
     const cluster = this.#cluster;
-    if (status === 502 || status === 503 || status === 504) cluster.failed(endpoint, `status ${status}`);
-    else cluster.succeeded(endpoint, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
+    cluster.answered(endpoint, status, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
     if (this.accepts(status)) return false;
     if (this.#hedge !== null) {
-      this.#upstream!.abandon();
-      this.#leaveEndpoint();
+      this.#abandonFirst();
+      this.#tell('endpoint answers with an error, another has been asked', endpoint, badStatus(status));
+      this.#tried.push(endpoint);
       this.#adopt(this.#hedge);
       return true;
     }
@@ -336,7 +340,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#upstream = null;
     this.#leaveEndpoint();
     upstream.abandon();
-    this.#tell('endpoint answers with an error, trying again', endpoint, proxyError('bad_response', String(status)));
+    this.#tell('endpoint answers with an error, trying again', endpoint, badStatus(status));
     this.#waitAndTry(endpoint);
     return true;
   }
@@ -359,6 +363,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   #waitAndTry(endpoint: Endpoint): void {
     endpoint.stats.retries++;
+    this.#stopHedgeTimer();
     this.#connected = false;
     this.#tried.push(endpoint);
     const { backoffMs, longestBackoffMs } = this.#policy;
@@ -380,17 +385,22 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   }
 
   choose(hedge: Hedge): void {
-    const upstream = this.#upstream;
-    const endpoint = this.#endpoint;
-    this.#upstream = null;
-    this.#leaveEndpoint();
-    if (endpoint !== null) this.#cluster.outrun(endpoint, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
-    upstream?.abandon();
+    this.#cluster.outrun(this.#endpoint!, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
+    this.#abandonFirst();
     this.#adopt(hedge);
   }
 
   lost(hedge: Hedge): void {
-    if (this.#hedge === hedge) this.#hedge = null;
+    this.#hedge = null;
+    this.#tried.push(hedge.endpoint);
+  }
+
+  /** Gives up what a hedge stands in for; the hedge is to be adopted at once. */
+  #abandonFirst(): void {
+    const upstream = this.#upstream!;
+    this.#upstream = null;
+    upstream.abandon();
+    this.#leaveEndpoint();
   }
 
   connected(upstream: Upstream): void {
@@ -484,10 +494,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#sentMs = this.#cluster.measures ? performance.now() : 0;
     upstream.begin(this, exchange.method === Method.HEAD, exchange.upgrading, this.#chunked);
     if (this.#paused) upstream.pause();
-    if (this.#hedgeable) {
-      this.#hedgeable = false;
-      this.#hedgeTimer = setTimeout(() => this.#sendHedge(), this.#policy.hedgeMs);
-    }
+    if (this.#hedgeable) this.#armHedge();
   }
 
   /** Reads whose client belongs to no endpoint: what may be answered by two, without anything being done twice. */
@@ -496,39 +503,65 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     return (method === Method.GET || method === Method.HEAD) && !upgrading && this.#bound === null;
   }
 
+  #armHedge(): void {
+    this.#hedgeTimer = setTimeout(() => this.#hedgeDue(), this.#policy.hedgeMs);
+  }
+
+  #hedgeDue(): void {
+    this.#hedgeTimer = null;
+    try {
+      this.#sendHedge();
+    } catch (error) {
+      // The first goes on as if there had been none.
+      this.#log.error('request not sent twice', { detail: String(error), request: this.#exchange?.id() });
+      this.#dropHedge(false);
+    }
+    flush();
+  }
+
   /** The answer takes long: asks another endpoint as well, if there is one with room, and the budget allows it. */
   #sendHedge(): void {
-    this.#hedgeTimer = null;
     const first = this.#endpoint;
     const cluster = this.#cluster;
     if (first === null || !this.#connected || !this.#keeping) return;
-    const other = cluster.pickAvailable([...this.#tried, first], this.#hash);
-    if (other === null || other === first) return;
-    if (!this.#mayTryAgain()) return cluster.undecided(other);
+    const asked = [...this.#tried, first];
+    const other = cluster.pickAvailable(asked, this.#hash);
+    // No room at present: perhaps the next time.
+    if (other === null) return this.#armHedge();
+    this.#hedgeable = false;
+    if (other === first) return;
+    if (asked.includes(other) || !this.#mayTryAgain()) return cluster.undecided(other);
     cluster.stats.hedges++;
+    // Known before it begins: it may be lost while it does.
     this.#hedge = new Hedge(cluster, other, this, this.#kept, this.#exchange!.method === Method.HEAD);
-    flush();
+    this.#hedge.begin();
   }
 
   /** The hedge is what is waited for from now on. */
   #adopt(hedge: Hedge): void {
+    const { upstream, isSent } = hedge;
     this.#hedge = null;
     hedge.adopt();
-    const { upstream } = hedge;
     this.#upstream = upstream;
     this.#endpoint = hedge.endpoint;
-    this.#connected = hedge.isSent;
+    this.#connected = isSent;
     this.#sentMs = this.#cluster.measures ? hedge.sentMs : 0;
     if (!this.#connected) return;
     if (this.#paused) upstream.pause();
     this.#progress(upstream);
   }
 
-  #dropHedge(): void {
+  /** `outrun`: what is hedged has been answered. */
+  #dropHedge(outrun: boolean): void {
+    this.#stopHedgeTimer();
+    const hedge = this.#hedge;
+    this.#hedge = null;
+    hedge?.cancel(outrun);
+  }
+
+  #stopHedgeTimer(): void {
     if (this.#hedgeTimer !== null) clearTimeout(this.#hedgeTimer);
     this.#hedgeTimer = null;
-    this.#hedge?.cancel();
-    this.#hedge = null;
   }
 
   /** Sends what had to wait, and goes on keeping it if it may be needed once more. */
@@ -569,7 +602,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   #giveUp(error: ProxyError): void {
     this.#replyOver = true;
-    this.#dropHedge();
+    this.#dropHedge(false);
     const exchange = this.#exchange!;
     exchange.reply.source = null;
     const whole = this.#requestOver;
@@ -581,7 +614,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   /** The client is gone: so is the reason for everything upstream. */
   #detach(): void {
     wheel.remove(this);
-    this.#dropHedge();
+    this.#dropHedge(false);
     this.#cluster.leave(this);
     const exchange = this.#exchange!;
     exchange.reply.source = null;
@@ -616,6 +649,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       request: this.#exchange?.id(),
     });
   }
+}
+
+function badStatus(status: number): ProxyError {
+  return proxyError('bad_response', String(status));
 }
 
 /** As what a failure counts for the policy. */

@@ -239,7 +239,13 @@ export class Cluster {
     (this.#waiting.take() as Waiter | null)?.proceed();
   }
 
-  /** An exchange was answered by `endpoint`, `tookMs` after it was sent (0: not measured). */
+  /** `endpoint` has answered with this status, `tookMs` after it was sent (0: not measured). */
+  answered(endpoint: Endpoint, status: number, tookMs: number): void {
+    if (status === 502 || status === 503 || status === 504) this.failed(endpoint, `status ${status}`);
+    else this.succeeded(endpoint, tookMs);
+  }
+
+  /** An exchange was answered well by `endpoint`, `tookMs` after it was sent (0: not measured). */
   succeeded(endpoint: Endpoint, tookMs: number): void {
     if (this.measures) endpoint.pace.add(tookMs, performance.now());
     if (tookMs > 0) this.concurrency?.add(tookMs, this.#load.active);

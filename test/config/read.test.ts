@@ -88,6 +88,17 @@ test('a document with every key becomes option values without units, text or def
   const unlimited = { maxAgeMs: 0, maxRequests: 0, warm: 0 };
   assert.deepEqual(api.pool, { idle: 0, max: 10, idleTimeoutMs: 5_000, queue: 0, queueTimeoutMs: 100, ...unlimited });
   assert.deepEqual(api.timeouts, { connectMs: 250, responseMs: 0, idleMs: 0 });
+  assert.deepEqual(api.retries, {
+    attempts: 3,
+    on: new Set(['connect']),
+    statuses: new Set([503]),
+    unsafe: false,
+    budget: 0.5,
+    eachMs: 2_000,
+    hedgeMs: 200,
+    backoffMs: 10,
+    longestBackoffMs: 100,
+  });
 });
 
 test('what is left out gets safe defaults, and every time limit is finite', () => {
