@@ -8,7 +8,7 @@ import { answering, redirecting, responding } from '../http/action.ts';
 import type { Action, RouteTarget } from '../http/exchange.ts';
 import { mirrored } from '../http/mirror.ts';
 import { proxied } from '../http/proxy.ts';
-import { type SplitPart, splitting } from '../http/split.ts';
+import { type SplitPart, splitting, splittingOnce } from '../http/split.ts';
 import { Warmer } from '../http/warmer.ts';
 import type { RouteOptions, SplitOptions } from '../route/options.ts';
 import { compileRedirect } from '../route/redirect.ts';
@@ -25,7 +25,7 @@ import { Originator } from '../tls/originator.ts';
 import { Terminator } from '../tls/terminator.ts';
 import { TicketKeys, ticketSecret } from '../tls/ticket.ts';
 import { Cluster } from '../upstream/cluster.ts';
-import type { ClusterOptions, HashOptions } from '../upstream/options.ts';
+import type { ClusterOptions, HashOptions, StickyOptions } from '../upstream/options.ts';
 import type { Configuration } from './configuration.ts';
 import { readEndpoints } from './endpoint-list.ts';
 import { stickySecret } from './sticky-secret.ts';
@@ -131,14 +131,18 @@ function buildRoute(route: RouteOptions, clusters: ReadonlyMap<string, Cluster>,
 function buildAction(route: RouteOptions, clusters: ReadonlyMap<string, Cluster>, log: Log): Action {
   const passing = (name: string): Action => proxied(resolve(clusters, name), log, route.retries);
   const parts = (split: SplitOptions): SplitPart[] =>
-    Object.entries(split.clusters).map(([name, weight]) => ({ action: passing(name), weight }));
+    Object.entries(split.clusters).map(([name, weight]) => ({ name, action: passing(name), weight }));
   if (route.redirect !== undefined) return redirecting(compileRedirect(route.match, route.redirect));
   if (route.respond !== undefined) {
     const { status, headers, body } = route.respond;
     return responding(status, headers ?? {}, body);
   }
   const action =
-    route.split === undefined ? passing(route.cluster!) : splitting(parts(route.split), keyOf(route.split));
+    route.split === undefined
+      ? passing(route.cluster!)
+      : route.split.sticky === undefined
+        ? splitting(parts(route.split), keyOf(route.split))
+        : splittingOnce(parts(route.split), withSecret(route.split.sticky));
   if (route.mirror === undefined) return action;
   return mirrored(action, resolve(clusters, route.mirror.cluster), route.mirror.share, log);
 }
@@ -153,11 +157,14 @@ function resolve(clusters: ReadonlyMap<string, Cluster>, name: string): Cluster 
   return cluster;
 }
 
+function withSecret(sticky: StickyOptions): StickyOptions {
+  return sticky.secret === '' ? { ...sticky, secret: stickySecret() } : sticky;
+}
+
 /** A cluster with who looks after it. */
 function buildCluster(name: string, options: ClusterOptions, tls: Originator | null, log: Log): Cluster {
   const { sticky, health, discovery } = options;
-  const secret = sticky === null || sticky.secret !== '' ? '' : stickySecret();
-  const used = secret === '' || sticky === null ? options : { ...options, sticky: { ...sticky, secret } };
+  const used = sticky === null ? options : { ...options, sticky: withSecret(sticky) };
   const cluster = new Cluster(name, used, tls, log);
   if (health !== null) cluster.keepers.push(new HealthChecker(cluster, health));
   if (options.pool.warm > 0) cluster.keepers.push(new Warmer(cluster, options.pool.warm));

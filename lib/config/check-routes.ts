@@ -60,7 +60,11 @@ function checkPassing(path: DocumentPath, route: Section, errors: Finding[]): vo
   errors.push(...checkRetries([...path, 'retries'], sectionOf(route['retries']) ?? {}));
   const split = sectionOf(route['split']);
   if (split === undefined) return;
-  const { on, name } = split;
+  const { on, name, sticky } = split;
+  if (on !== undefined && sticky !== undefined) {
+    const message = 'excludes on: the cookie keeps clients where chance has sent them';
+    errors.push({ path: [...path, 'split', 'sticky'], message, atKey: true });
+  }
   const named = on === 'header' || on === 'cookie' || on === 'query';
   if (named && name === undefined)
     errors.push({ path: [...path, 'split'], message: `needs name: which ${on} decides` });

@@ -214,7 +214,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const interim = head.status < 200;
     const { sticky } = this.#cluster;
     if (sticky !== null && !interim && this.#bound !== this.#endpoint)
-      reply.added = sticky.line(this.#endpoint!, this.#exchange!.client.scheme === 'https');
+      reply.added += sticky.line(this.#endpoint!, this.#exchange!.client.scheme === 'https');
     if (this.#awaitsContinue) {
       this.#awaitsContinue = false;
       this.#progress(this.#upstream!);

@@ -52,7 +52,7 @@ export class Cluster {
   /** Whether it is worth measuring how long exchanges take. */
   readonly measures: boolean;
   /** Clients stay with their endpoint; null when they do not. */
-  readonly sticky: Sticky | null;
+  readonly sticky: Sticky<Endpoint> | null;
   /** Finds out how much may be under way; null without that. */
   readonly concurrency: Concurrency | null;
   /** Since the start: retries, those that the budget did not allow, requests sent twice at once. */
