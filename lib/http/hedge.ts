@@ -6,15 +6,14 @@ import { type ProxyError, proxyError } from '../base/errors.ts';
 import type { Connection } from '../io/connection.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
-import type { Fields } from '../wire/fields.ts';
 import type { ResponseHead } from '../wire/http1/head.ts';
-import { UpstreamConnection } from './h1/upstream.ts';
-import type { UpstreamSession } from './h2/upstream.ts';
+import type { Guest } from './gathering.ts';
 import type { Kept } from './kept.ts';
-import type { Upstream, UpstreamUser } from './upstream.ts';
+import { leaseDialed, leaseOpen } from './lease.ts';
+import type { Upstream } from './upstream.ts';
 
 /** Whom a hedge stands in for. */
-export interface Hedged extends UpstreamUser {
+export interface Hedged extends Guest {
   /** Whether a reply is one to pass on, rather than one that would be tried again. */
   accepts(status: number): boolean;
   /** The hedge has answered first: what was under way before is given up, and this is heard. */
@@ -23,7 +22,7 @@ export interface Hedged extends UpstreamUser {
   lost(hedge: Hedge): void;
 }
 
-export class Hedge implements UpstreamUser {
+export class Hedge implements Guest {
   readonly endpoint: Endpoint;
   /** When it was sent. */
   sentMs = 0;
@@ -32,7 +31,7 @@ export class Hedge implements UpstreamUser {
   readonly #kept: Kept;
   readonly #bodyless: boolean;
   #upstream: Upstream | null = null;
-  #state: 'dialing' | 'sent' | 'chosen' | 'over' = 'dialing';
+  #state: 'dialing' | 'sent' | 'over' = 'dialing';
 
   /** Will send what is kept, a whole request without a body, to `endpoint`, which must have room. */
   constructor(cluster: Cluster, endpoint: Endpoint, user: Hedged, kept: Kept, bodyless: boolean) {
@@ -48,10 +47,9 @@ export class Hedge implements UpstreamUser {
     const { endpoint } = this;
     endpoint.enter();
     endpoint.stats.exchanges++;
-    const session = endpoint.pool.share() as UpstreamSession | null;
-    const upstream = session !== null ? session.open() : (endpoint.pool.take() as UpstreamConnection | null);
+    const upstream = leaseOpen(endpoint, false);
     if (upstream !== null) this.connected(upstream);
-    else this.#upstream = new UpstreamConnection(this.#cluster, endpoint, this, false);
+    else this.#upstream = leaseDialed(this.#cluster, endpoint, this, false);
   }
 
   /** Where it was sent; while it is being dialed, where it will be. */
@@ -66,7 +64,8 @@ export class Hedge implements UpstreamUser {
 
   /** From now on its user hears of everything, and owns the upstream and the place at the endpoint. */
   adopt(): void {
-    this.#state = 'chosen';
+    this.#state = 'over';
+    this.#upstream!.replace(this, this.#user);
   }
 
   /** It is not wanted any more. `outrun`: because another was faster, which says something of its endpoint. */
@@ -74,7 +73,7 @@ export class Hedge implements UpstreamUser {
     const { endpoint } = this;
     const afterMs = this.#state === 'sent' ? performance.now() - this.sentMs : 0;
     if (!this.#end()) return;
-    this.#upstream?.abandon();
+    this.#upstream?.abandon(this);
     if (outrun) this.#cluster.outrun(endpoint, afterMs);
     else this.#cluster.undecided(endpoint);
     this.#leave();
@@ -82,7 +81,6 @@ export class Hedge implements UpstreamUser {
 
   connected(upstream: Upstream): void {
     this.#upstream = upstream;
-    if (this.#state === 'chosen') return this.#user.connected(upstream);
     this.#state = 'sent';
     this.sentMs = performance.now();
     upstream.begin(this, this.#bodyless, false, false);
@@ -92,35 +90,31 @@ export class Hedge implements UpstreamUser {
   }
 
   replyHead(head: ResponseHead, last: boolean): void {
-    if (this.#state === 'sent') {
-      // What comes before an answer is passed on from the first that was asked alone.
-      if (head.status < 200) return;
-      if (!this.#user.accepts(head.status)) return this.#refuse(head.status);
-      this.#user.choose(this);
-    }
+    // What comes before an answer is passed on from the first that was asked alone.
+    if (head.status < 200) return;
+    if (!this.#user.accepts(head.status)) return this.#refuse(head.status);
+    this.#user.choose(this);
     this.#user.replyHead(head, last);
   }
 
-  replyData(bytes: Uint8Array, start: number, end: number): void {
-    this.#user.replyData(bytes, start, end);
-  }
+  // Nothing of a body comes here: after a head it is not the hedge's any more.
+  replyData(): void {}
+  replied(): void {}
+  drained(): void {}
 
-  replied(trailers: Fields | null): void {
-    this.#user.replied(trailers);
-  }
-
-  switched(connection: Connection, start: number, end: number): void {
+  switched(connection: Connection): void {
     // Never asked for: such a reply is refused before it comes here.
-    if (this.#state === 'chosen') this.#user.switched(connection, start, end);
-    else connection.destroy();
+    connection.destroy();
   }
 
-  drained(): void {
-    if (this.#state === 'chosen') this.#user.drained();
+  anew(): void {
+    if (!this.#end()) return;
+    this.#cluster.undecided(this.endpoint);
+    this.#leave();
+    this.#user.lost(this);
   }
 
   failed(error: ProxyError): void {
-    if (this.#state === 'chosen') return this.#user.failed(error);
     if (!this.#end()) return;
     const { stats } = this.endpoint;
     if (error.kind.retry === 'always') stats.connectFailures++;
@@ -132,14 +126,14 @@ export class Hedge implements UpstreamUser {
     this.#user.lost(this);
   }
 
-  expired(): ProxyError | null {
-    return this.#state === 'chosen' ? this.#user.expired() : proxyError('response_timeout');
+  expired(): ProxyError {
+    return proxyError('response_timeout');
   }
 
   /** An answer that would be tried again: whoever was asked first may have a better one. */
   #refuse(status: number): void {
     if (!this.#end()) return;
-    this.#upstream!.abandon();
+    this.#upstream!.abandon(this);
     this.#cluster.answered(this.endpoint, status, this.#cluster.measures ? performance.now() - this.sentMs : 0);
     this.#leave();
     this.#user.lost(this);
@@ -147,7 +141,7 @@ export class Hedge implements UpstreamUser {
 
   /** Over, if it is still its own; only then what it holds is to be given back. */
   #end(): boolean {
-    if (this.#state === 'chosen' || this.#state === 'over') return false;
+    if (this.#state === 'over') return false;
     this.#state = 'over';
     return true;
   }

@@ -16,10 +16,9 @@ import { memory } from '../wire/http1/llhttp.ts';
 import { Method } from '../wire/http1/method.ts';
 import { cookieOf, hashOf } from './affinity.ts';
 import type { Action, Exchange } from './exchange.ts';
-import { UpstreamConnection } from './h1/upstream.ts';
-import type { UpstreamSession } from './h2/upstream.ts';
 import { Hedge, type Hedged } from './hedge.ts';
 import { Kept } from './kept.ts';
+import { leaseDialed, leaseOpen } from './lease.ts';
 import { writeRequestHead, written } from './request-writer.ts';
 import type { Sink, Source } from './sink.ts';
 import { trailerLines } from './trailers.ts';
@@ -189,7 +188,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   pause(): void {
     this.#paused = true;
     const upstream = this.#upstream;
-    if (upstream === null) return;
+    if (upstream === null || !this.#connected) return;
     upstream.pause();
     // The client's own limit holds while it does not read; an endpoint that has yet to answer keeps its own.
     if (this.#replyBegun) upstream.expireIn(0);
@@ -198,7 +197,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   resume(): void {
     this.#paused = false;
     const upstream = this.#upstream;
-    if (upstream === null) return;
+    if (upstream === null || !this.#connected) return;
     upstream.resume();
     if (this.#replyBegun) upstream.expireIn(this.#cluster.options.timeouts.idleMs);
   }
@@ -339,7 +338,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     if (!this.#mayTryAgain()) return false;
     this.#upstream = null;
     this.#leaveEndpoint();
-    upstream.abandon();
+    upstream.abandon(this);
     this.#tell('endpoint answers with an error, trying again', endpoint, badStatus(status));
     this.#waitAndTry(endpoint);
     return true;
@@ -399,7 +398,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   #abandonFirst(): void {
     const upstream = this.#upstream!;
     this.#upstream = null;
-    upstream.abandon();
+    upstream.abandon(this);
     this.#leaveEndpoint();
   }
 
@@ -407,6 +406,17 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     // A fresh connection that fails has seen the request: nothing need be kept of what must not be sent twice; but a
     // stream may be refused, which is to say that it has not.
     this.#sendKept(upstream, upstream.multiplexed || this.#repeatable);
+  }
+
+  anew(): void {
+    const endpoint = this.#endpoint!;
+    this.#upstream = null;
+    this.#endpoint = null;
+    endpoint.leave();
+    this.#cluster.undecided(endpoint);
+    // Its place under a cap is its own as long as it finds another endpoint.
+    this.proceed();
+    if (this.#cluster.capped) this.#cluster.wake();
   }
 
   override expire(): void {
@@ -444,20 +454,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       else wheel.arm(this, cluster.options.pool.queueTimeoutMs);
       return null;
     }
-    const { pool } = endpoint;
-    // Another protocol can only follow on a connection of HTTP/1.1.
-    const session = this.#exchange!.upgrading ? null : (pool.share() as UpstreamSession | null);
-    if (session !== null) {
-      this.#enter(endpoint);
-      return session.open();
-    }
-    const pooled = pool.take() as UpstreamConnection | null;
-    if (pooled === null) {
-      this.#dial(endpoint);
-      return null;
-    }
-    this.#enter(endpoint);
-    return pooled;
+    const upstream = leaseOpen(endpoint, this.#exchange!.upgrading);
+    if (upstream === null) this.#dial(endpoint);
+    else this.#enter(endpoint);
+    return upstream;
   }
 
   /** The one that the client's cookie names, while it can be used. */
@@ -469,7 +469,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   #dial(endpoint: Endpoint): void {
     this.#enter(endpoint);
-    this.#upstream = new UpstreamConnection(this.#cluster, endpoint, this, this.#exchange!.upgrading);
+    this.#upstream = leaseDialed(this.#cluster, endpoint, this, this.#exchange!.upgrading);
   }
 
   #enter(endpoint: Endpoint): void {
@@ -622,7 +622,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#leaveEndpoint();
     const upstream = this.#upstream;
     this.#upstream = null;
-    upstream?.abandon();
+    upstream?.abandon(this);
   }
 
   #release(): void {

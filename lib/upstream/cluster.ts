@@ -51,6 +51,8 @@ export class Cluster {
   readonly tls: Originator | null;
   /** Whether it is worth measuring how long exchanges take. */
   readonly measures: boolean;
+  /** Whether its endpoints may speak HTTP/2, which has many exchanges on one connection. */
+  readonly multiplexes: boolean;
   /** Clients stay with their endpoint; null when they do not. */
   readonly sticky: Sticky<Endpoint> | null;
   /** Finds out how much may be under way; null without that. */
@@ -83,6 +85,7 @@ export class Cluster {
     this.options = options;
     this.tls = tls;
     this.#log = log;
+    this.multiplexes = options.protocol === 'h2' || options.tls?.alpn.includes('h2') === true;
     this.sticky = options.sticky === null ? null : new Sticky(options.sticky);
     const { ejection } = options;
     this.concurrency = options.adaptive === null ? null : new Concurrency(options.adaptive);

@@ -119,7 +119,11 @@ test('statuses that are to be tried again are, within the budget, and what may d
     response.end('ok');
   };
   const ports = [await serve(t, unsteady), await serve(t, unsteady)];
-  const proxy = await proxyTo(t, ports, 'retries: { on: [connect, 503], budget: 100% }\n    ejection: { max: 0% }');
+  const proxy = await proxyTo(
+    t,
+    ports,
+    'retries: { on: [connect, 503], attempts: 6, budget: 100% }\n    ejection: { max: 0% }',
+  );
   const crowd = new Crowd(proxy.port('web'), { clients: 8, ask: getAndPut });
   await eventually(() => crowd.asked > 400, 'some requests');
   await crowd.stop();
