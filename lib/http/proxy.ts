@@ -19,6 +19,7 @@ import type { Action, Exchange } from './exchange.ts';
 import { Hedge, type Hedged } from './hedge.ts';
 import { Kept } from './kept.ts';
 import { leaseDialed, leaseOpen } from './lease.ts';
+import { badStatus, causeOf, isIdempotent, retryAfterMs } from './repeat.ts';
 import { writeRequestHead, written } from './request-writer.ts';
 import type { Sink, Source } from './sink.ts';
 import { trailerLines } from './trailers.ts';
@@ -649,49 +650,4 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       request: this.#exchange?.id(),
     });
   }
-}
-
-function badStatus(status: number): ProxyError {
-  return proxyError('bad_response', String(status));
-}
-
-/** As what a failure counts for the policy. */
-function causeOf({ code }: ProxyError): RetryCause | null {
-  switch (code) {
-    case 'origin_closed':
-    case 'response_cut':
-      return 'reset';
-    case 'stream_refused':
-      return 'refused';
-    case 'response_timeout':
-      return 'timeout';
-    case 'connect_refused':
-    case 'connect_failed':
-    case 'connect_timeout':
-    case 'tls_failed':
-      return 'connect';
-    default:
-      return null;
-  }
-}
-
-const RETRY_AFTER = Buffer.from('retry-after');
-
-/** Retry-After in seconds as ms; 0 without one, or with a date, which is not worth its reading. */
-function retryAfterMs({ fields }: ResponseHead): number {
-  const field = fields.find(RETRY_AFTER);
-  const value = field < 0 ? '' : fields.value(field);
-  return /^\d{1,9}$/.test(value) ? Number(value) * 1000 : 0;
-}
-
-/** Methods that may be repeated (RFC 9110 9.2.2), as far as we know them. */
-function isIdempotent(method: number): boolean {
-  return (
-    method === Method.GET ||
-    method === Method.HEAD ||
-    method === Method.PUT ||
-    method === Method.DELETE ||
-    method === Method.OPTIONS ||
-    method === Method.TRACE
-  );
 }
