@@ -22,7 +22,7 @@ function trialOf(balance: Policy): Trial {
   const cluster = new Cluster('app', optionsOf(balance));
   const { endpoints } = cluster;
   const ill = endpoints[0]!;
-  ill.standing.health = 'down';
+  cluster.found(ill, 'down', 'for the sake of it');
   let well = endpoints.filter(({ standing }) => standing.eligible);
   return {
     name: balance,
