@@ -78,9 +78,14 @@ export class Seat {
   }
 
   commit(drainTimeoutMs: number): void {
+    if (this.#loop === null) {
+      // It died after it was ready: it is missing now, and will be replaced by one for the new order.
+      this.#diedMs = performance.now();
+      return this.#events.died(this);
+    }
     if (!this.#serving) this.#bornMs = performance.now();
-    this.#loop?.commit(drainTimeoutMs);
-    this.#serving = this.#loop !== null;
+    this.#loop.commit(drainTimeoutMs);
+    this.#serving = true;
     this.ports = this.nextPorts;
   }
 
@@ -169,7 +174,7 @@ export class Seat {
     this.#loop = null;
     const served = this.#serving;
     this.#serving = false;
-    if (this.#ending || !served) return;
+    if (!served) return;
     this.#diedMs = performance.now();
     const servedMs = this.#diedMs - this.#bornMs;
     if (servedMs > SETTLED_MS) this.#early = 0;
@@ -179,6 +184,6 @@ export class Seat {
       cause: death,
       afterS: Math.round(servedMs / 1000),
     });
-    this.#events.died(this);
+    if (!this.#ending) this.#events.died(this);
   }
 }

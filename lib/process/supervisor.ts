@@ -20,6 +20,7 @@ import type { StartFault } from '../server/server.ts';
 import { ticketSecret, ticketTurn } from '../tls/ticket.ts';
 import type { ChangeRefusal, EndpointChange } from '../upstream/membership.ts';
 import type { News, Order } from './channel.ts';
+import { Chorus } from './chorus.ts';
 import { Inheritance } from './inheritance.ts';
 import { Seat } from './seat.ts';
 import { addStatuses } from './statuses.ts';
@@ -68,6 +69,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   readonly #log: Log;
   readonly #read: (() => Promise<ReadResult>) | null;
   readonly #inheritance: Inheritance;
+  readonly #chorus: Chorus;
   readonly #watch: Watch;
   readonly #bornMs = performance.now();
   readonly #tickets = { secret: ticketSecret(), turn: ticketTurn() };
@@ -82,6 +84,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   #reloadFault = '';
   #draining = false;
   #ready = false;
+  #over = false;
   #timer: NodeJS.Timeout | null = null;
   /** What changes event loops happens one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -93,7 +96,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#log = log;
     this.#read = options.read ?? null;
     this.#inheritance = options.inheritance ?? Inheritance.none;
-    this.#watch = new Watch(log, (news) => this.#tell(news, null));
+    this.#chorus = new Chorus(log);
+    this.#watch = new Watch(this.#chorus.voice(-1), (news) => this.#tell(news, null));
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -304,13 +308,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   #commit({ configuration, watch, admin, seats }: Next): void {
     const { drainTimeoutMs } = configuration;
+    const gone = this.#seats.filter((seat) => !seats.includes(seat));
+    this.#seats = seats;
     watch.commit();
     for (const seat of seats) seat.commit(drainTimeoutMs);
-    for (const seat of this.#seats) if (!seats.includes(seat)) void seat.drain(drainTimeoutMs);
+    for (const seat of gone) void seat.drain(drainTimeoutMs);
     if (admin !== this.#admin) this.#admin?.stop();
     else if (configuration.admin !== null) admin?.admit(configuration.admin);
     this.#admin = admin;
-    this.#seats = seats;
     this.#configuration = configuration;
     this.#generation++;
     this.#configuredMs = Date.now();
@@ -365,7 +370,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   }
 
   #seat(place: number): Seat {
-    return new Seat(place, this.#log, {
+    return new Seat(place, this.#chorus.voice(place), {
       news: (news, seat) => {
         this.#watch.hear(news);
         this.#tell(news, seat);
@@ -436,6 +441,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   }
 
   #finish(ending: Ending): void {
+    if (this.#over) return;
+    this.#over = true;
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#watch.stop();
     this.#admin?.stop();

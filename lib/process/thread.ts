@@ -74,8 +74,8 @@ export class ThreadLoop implements EventLoop {
   }
 
   async drain(timeoutMs: number): Promise<{ cut: number }> {
-    // While it drains it may end: then what it had is gone, and was told of.
-    const drained = await this.#ask('drain', timeoutMs).catch(() => ({ cut: 0 }));
+    // One that dies while it drains has cut off what it had, however much that was.
+    const drained = await this.#ask('drain', timeoutMs).catch(() => ({ cut: 1 }));
     await this.stop();
     return drained;
   }
