@@ -2,6 +2,7 @@
 // The command line: finds the command, reads its arguments, runs it, and turns what it returns into the exit code. Commands
 // are loaded when they are asked for, so that `version` does not pay for a proxy.
 
+import { runCalled } from '../base/asset.ts';
 import { didYouMean } from '../base/nearest.ts';
 import { type Command, commandHelp, EXIT_FAILED, EXIT_FINE, EXIT_USAGE, readArguments, table } from './command.ts';
 import { reportUsage, writeResult } from './output.ts';
@@ -38,7 +39,8 @@ const SUMMARIES: readonly (readonly [string, string])[] = [
 /** Planned commands: refused by name rather than called unknown. */
 const PLANNED = ['forward', 'top', 'reload'];
 
-process.exit(await main(process.argv.slice(2)));
+// No await up here: the bundle in the executable is CommonJS.
+if (!runCalled()) main(process.argv.slice(2)).then((code) => process.exit(code));
 
 async function main(args: readonly string[]): Promise<number> {
   const [name = '', ...rest] = args;

@@ -3,10 +3,11 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROOT } from '../../host/revision.ts';
+import { BUNDLED, readAsset } from '../../../lib/base/asset.ts';
+import about from '../../../package.json' with { type: 'json' };
 import type { Launch } from '../../host/scope.ts';
 import { writeCertificate } from '../certificate.ts';
-import { launchNode } from '../node.ts';
+import { isScript, launchFile, launchNode } from '../node.ts';
 import { ALPN, isSecure, type Located, type Peer, ROUTES, type Setup, type Site } from '../peer.ts';
 import { fillTemplate } from '../template.ts';
 
@@ -15,8 +16,8 @@ export const millrace: Peer = {
   about: 'default settings, one event loop, errors alone logged, no access log',
   setups: ['http', 'http-routes', 'websocket', 'tcp', 'https', 'h2'],
   node: true,
-  locate: () => locate(mainProgram(), ROOT),
-  prepare: (site) => prepare(site, mainProgram(), ROUTES),
+  locate: locateOwn,
+  prepare: (site) => prepare(site, chosenMain(), ROUTES),
 };
 
 /** The same program with a table of one route, under the requests of a table of ROUTES: what the table alone costs. */
@@ -25,13 +26,13 @@ export const millraceOneRoute: Peer = {
   about: 'as millrace, with one route where the others have a thousand',
   setups: ['http-routes'],
   node: true,
-  locate: () => locate(mainProgram(), ROOT),
-  prepare: (site) => prepare(site, mainProgram(), 1),
+  locate: locateOwn,
+  prepare: (site) => prepare(site, chosenMain(), 1),
 };
 
 /** Millrace as it stands in another source tree, such as another revision, below `folder`; with its dependencies. */
 export function millraceAt(folder: string, name: string): Peer {
-  const main = join(folder, MAIN);
+  const main = join(folder, `${MAIN}.ts`);
   return {
     name,
     about: `Millrace as it stands in ${folder}`,
@@ -42,7 +43,7 @@ export function millraceAt(folder: string, name: string): Peer {
   };
 }
 
-const MAIN = 'lib/cli/main.ts';
+const MAIN = 'lib/cli/main';
 
 /** WebSocket passes through a route like any other: there is nothing to say about it. */
 const TEMPLATES: Readonly<Record<Setup, string>> = {
@@ -54,20 +55,34 @@ const TEMPLATES: Readonly<Record<Setup, string>> = {
   h2: 'https.yaml',
 };
 
-function mainProgram(): string {
-  return process.env['MILLRACE_MAIN'] || join(ROOT, MAIN);
+/** The main program that was named, else null: this very one. */
+function chosenMain(): string | null {
+  return process.env['MILLRACE_MAIN'] || null;
+}
+
+function locateOwn(): Located {
+  const main = chosenMain();
+  if (main === null) return { version: versionText(about.version) };
+  if (!existsSync(main)) return { missing: `${main} does not exist` };
+  if (BUNDLED && isScript(main))
+    return { missing: `${main} needs Node, and an executable of Millrace has none to run it` };
+  return { version: versionText(about.version) };
 }
 
 function locate(main: string, folder: string): Located {
   if (!existsSync(main)) return { missing: `${main} does not exist` };
   const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string };
-  return { version: `Millrace ${version} on Node ${process.version}` };
+  return { version: versionText(version) };
 }
 
-function prepare(site: Site, main: string, routes: number): Omit<Launch, 'cores'> {
+function versionText(version: string): string {
+  return `Millrace ${version} on Node ${process.version}`;
+}
+
+function prepare(site: Site, main: string | null, routes: number): Omit<Launch, 'cores'> {
   const { folder, setup, port, originPort, workers } = site;
   if (workers > 1) throw new Error('more than one event loop is not built yet');
-  const template = readFileSync(join(import.meta.dirname, TEMPLATES[setup]), 'utf8');
+  const template = readAsset(`native-bench/peers/millrace/${TEMPLATES[setup]}`);
   const values = {
     PORT: port,
     ORIGIN_PORT: originPort,
@@ -76,7 +91,8 @@ function prepare(site: Site, main: string, routes: number): Omit<Launch, 'cores'
   };
   const file = join(folder, 'millrace.yaml');
   writeFileSync(file, fillTemplate(template, values));
-  return launchNode(main, ['run', '-c', file], site);
+  const args = ['run', '-c', file];
+  return main === null ? launchNode(MAIN, args, site) : launchFile(main, args, site);
 }
 
 function tls(folder: string, alpn: string): Record<'CERT' | 'KEY' | 'ALPN', string> {
