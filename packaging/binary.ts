@@ -16,22 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-
-/** What `startThread` and `callProgram` (lib/base/asset.ts) can start from within the executable. */
-const PROGRAMS = [
-  'lib/process/worker',
-  'native-bench/origin/own/main',
-  'native-bench/load/generator/main',
-  'native-bench/load/crowd/main',
-  'native-bench/host/gc-probe',
-];
-/** What `readAsset` finds: configurations of the benchmark's peers, and what wrk is told. */
-const FILES = [
-  'native-bench/origin/*.conf',
-  'native-bench/peers/*/*.{conf,cfg,vcl,yaml}',
-  'native-bench/peers/*/Caddyfile',
-  'native-bench/load/wrk/*.lua',
-];
+import { ASSETS, PROGRAMS } from './contents.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const NODE = join(ROOT, 'node_modules/node/bin/node');
@@ -60,7 +45,7 @@ function build(folder: string): void {
   bundle(folder, ['lib/cli/main', ...programs]);
   const assets: Record<string, string> = {};
   for (const program of programs) assets[`${program}.cjs`] = `${program}.cjs`;
-  for (const file of globSync(FILES, { cwd: ROOT }).sort()) assets[file] = join(ROOT, file);
+  for (const file of globSync(ASSETS, { cwd: ROOT }).sort()) assets[file] = join(ROOT, file);
   const configuration = {
     main: 'lib/cli/main.cjs',
     output: 'blob',
@@ -91,6 +76,7 @@ function bundle(folder: string, programs: readonly string[]): void {
       '--legal-comments=none',
     ],
     ...[`--outdir=${folder}`, `--outbase=${ROOT}`, '--out-extension:.js=.cjs', '--log-level=warning'],
+    '--alias:undici/lib/llhttp/llhttp_simd-wasm.js=./packaging/llhttp-bytes.ts',
     // Where import.meta is looked at, it has been found out before that this is no executable.
     '--log-override:empty-import-meta=silent',
   ]);

@@ -28,8 +28,8 @@ export function readAsset(name: string): string {
 }
 
 /**
- * Starts a thread from a program, such as `lib/process/worker`. In the executable each such program must be among PROGRAMS of
- * packaging/binary.ts, which says in its place what goes in.
+ * Starts a thread from a program, such as `lib/process/worker`. For the executable it must be named
+ * among the PROGRAMS of packaging/contents.ts, and may not await at its top.
  */
 export function startThread(program: string, options: WorkerOptions = {}): Worker {
   if (!BUNDLED) return new Worker(fileOf(program), options);
