@@ -123,7 +123,7 @@ certs: install ## a certificate authority for tests and leaves; ARGS='FOLDER NAM
 
 .PHONY: test-tools
 test-tools: ## Debian packages of the programs that tests talk to
-	$(APT_INSTALL) $(PEERS) $(LOADERS) curl openssl chromium pebble testssl.sh binutils systemd zstd
+	$(APT_INSTALL) $(PEERS) $(LOADERS) curl openssl chromium pebble testssl.sh binutils systemd
 
 .PHONY: bench-tools
 bench-tools: ## Debian packages of the programs that the benchmark runs
