@@ -1,3 +1,3 @@
 // What programs that embed or configure Millrace import.
 
-export { defineConfig } from './config/schema.ts';
+export { type ConfigurationDocument, defineConfig } from './config/schema.ts';

@@ -44,6 +44,11 @@ function build(): void {
   execFileSync(process.execPath, [tsc, '-p', join(ROOT, 'packaging/tsconfig.npm.json')], { stdio: 'inherit' });
   // Nobody imports the benchmark.
   for (const file of globSync(`${BUILT}/native-bench/**/*.d.ts`, { cwd: ROOT })) rmSync(join(ROOT, file));
+  // Relative imports in declarations keep the endings of the sources, which not every compiler follows to a .d.ts.
+  for (const file of globSync(`${BUILT}/**/*.d.ts`, { cwd: ROOT })) {
+    const text = readFileSync(join(ROOT, file), 'utf8');
+    writeFileSync(join(ROOT, file), text.replaceAll(/(['"]\.\.?\/[^'"]*)\.ts(['"])/g, '$1.js$2'));
+  }
   for (const file of globSync([...ASSETS, 'docs/reference/schema.json'], { cwd: ROOT })) {
     const to = join(ROOT, BUILT, file);
     mkdirSync(dirname(to), { recursive: true });

@@ -52,6 +52,13 @@ export function fileOf(program: string): string {
   return join(ROOT, program + ENDING);
 }
 
+/** How to start this very program once more, with the arguments that it was given. */
+export function callAgain(): Call {
+  // In the executable the second of them is no file but the executable once more.
+  const args = BUNDLED ? process.argv.slice(2) : [...process.execArgv, ...process.argv.slice(1)];
+  return { command: process.execPath, args };
+}
+
 /** The arguments by which an executable of ours runs one of the programs in it; see `callProgram`. */
 export function callWithin(program: string, args: readonly string[], first: string | null = null): string[] {
   const before = first === null ? [] : [FIRST, first];

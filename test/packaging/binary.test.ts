@@ -161,7 +161,7 @@ test('the benchmark runs with its own origin and generator, and says what it can
 });
 
 test('the container image holds what the executable needs, and no shell', async (t) => {
-  const root = temporaryFolder(t);
+  const root = join(temporaryFolder(t), 'image');
   const stages = dockerStages();
   const [build, last] = [stages.at(-2)!, stages.at(-1)!];
   // What the build stage makes is made here by the same script, with its own path in place of the image's.
