@@ -77,6 +77,8 @@ function bundle(folder: string, programs: readonly string[]): void {
     ],
     ...[`--outdir=${folder}`, `--outbase=${ROOT}`, '--out-extension:.js=.cjs', '--log-level=warning'],
     '--alias:undici/lib/llhttp/llhttp_simd-wasm.js=./packaging/llhttp-bytes.ts',
+    // In place of tsconfig.json, which need not be there.
+    '--tsconfig-raw={"compilerOptions":{"verbatimModuleSyntax":true}}',
     // Where import.meta is looked at, it has been found out before that this is no executable.
     '--log-override:empty-import-meta=silent',
   ]);

@@ -40,7 +40,7 @@ else {
 
 function build(): void {
   rmSync(join(ROOT, BUILT), { recursive: true, force: true });
-  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const tsc = join(ROOT, 'node_modules/typescript/lib/tsc.js');
   execFileSync(process.execPath, [tsc, '-p', join(ROOT, 'packaging/tsconfig.npm.json')], { stdio: 'inherit' });
   // Nobody imports the benchmark.
   for (const file of globSync(`${BUILT}/native-bench/**/*.d.ts`, { cwd: ROOT })) rmSync(join(ROOT, file));

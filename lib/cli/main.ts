@@ -36,6 +36,8 @@ const SUMMARIES: readonly (readonly [string, string])[] = [
   ['version', 'print the version'],
 ];
 
+const LEAST_NODE = 24;
+
 /** Planned commands: refused by name rather than called unknown. */
 const PLANNED = ['forward', 'top', 'reload'];
 
@@ -43,6 +45,11 @@ const PLANNED = ['forward', 'top', 'reload'];
 if (!runCalled()) main(process.argv.slice(2)).then((code) => process.exit(code));
 
 async function main(args: readonly string[]): Promise<number> {
+  // npm only warns of it, and what would go wrong later would not say why.
+  if (Number(process.versions.node.split('.')[0]) < LEAST_NODE) {
+    process.stderr.write(`millrace: needs Node ${LEAST_NODE} or newer; this is Node ${process.versions.node}\n`);
+    return EXIT_FAILED;
+  }
   const [name = '', ...rest] = args;
   if (name === '--help' || name === '-h' || name === 'help') return help(rest[0]);
   if (name === '--version' || name === '-v') return main(['version']);

@@ -1,12 +1,23 @@
 // The npm package: packed from a copy of the checkout, installed into a folder of its own, and used from there.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { type Form, Program, ROOT, run, startMillrace } from '../support/process.ts';
 
@@ -14,6 +25,8 @@ const folder = mkdtempSync(join(tmpdir(), 'millrace-npm-'));
 const checkout = join(folder, 'checkout');
 const user = join(folder, 'user');
 const FORM: Form = { command: [join(user, 'node_modules/.bin/millrace')], cwd: user };
+/** What a user has who meets `engines`: this Node before the one of the machine. */
+const RUNTIME = { PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH']}` };
 
 before(async () => {
   // A copy, since package.json is another one while npm packs.
@@ -65,6 +78,12 @@ test('the installed command says its version, checks, and finds its benchmark', 
   assert.equal((await said(t, ['nonsense'])).code, 2);
 });
 
+test('a Node that is too old is told so', { skip: oldNode() === null && 'there is no older Node here' }, async (t) => {
+  const { code, err } = await run(t, oldNode()!, [FORM.command[0], 'version']);
+  assert.equal(code, 1);
+  assert.match(err, /^millrace: needs Node 24 or newer; this is Node \d+/);
+});
+
 test('the installed command proxies what a configuration in TypeScript tells it to', async (t) => {
   const web = createServer((request, response) => response.end(`origin ${request.url}`)).listen(0, '127.0.0.1');
   t.after(() => web.close());
@@ -80,7 +99,7 @@ export default defineConfig({
 });
 `,
   );
-  const proxy = startMillrace(t, ['run'], {}, FORM);
+  const proxy = startMillrace(t, ['run'], RUNTIME, FORM);
   assert.equal(await (await fetch(`http://${await proxy.address('web')}/path`)).text(), 'origin /path');
   assert.equal(await proxy.end('SIGTERM'), 0, proxy.err);
 });
@@ -112,13 +131,24 @@ defineConfig({ listeners: {}, clutsers: {} });
 defineConfig({ listeners: { web: { bind: 80 } } });
 `,
   );
-  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const tsc = join(ROOT, 'node_modules/typescript/lib/tsc.js');
   // With the declarations themselves checked, and without the types of Node.
   const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'esnext', '--types', ''];
   const program = new Program(process.execPath, [tsc, ...options, file], {}, user);
   assert.equal(await program.ended, 0, program.out + program.err);
   t.diagnostic('types are whole');
 });
+
+/** The Node of the machine, if it can load the command at all but is not ours. */
+function oldNode(): string | null {
+  const found = (process.env['PATH'] ?? '').split(delimiter).map((at) => join(at, 'node'));
+  const versions = found.filter((file) => existsSync(file)).map((file) => ({ file, major: majorOf(file) }));
+  return versions.find(({ major }) => major >= 20 && major < 24)?.file ?? null;
+}
+
+function majorOf(node: string): number {
+  return Number(/\d+/.exec(spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout)?.[0]);
+}
 
 function tarball(): string {
   return join(folder, globSync('millrace-*.tgz', { cwd: folder })[0]!);
@@ -133,7 +163,7 @@ async function said(
   t: TestContext,
   args: readonly string[],
 ): Promise<{ code: number | string; out: string; err: string }> {
-  const program = startMillrace(t, args, {}, FORM);
+  const program = startMillrace(t, args, RUNTIME, FORM);
   const code = await program.ended;
   return { code, out: program.out, err: program.err };
 }
