@@ -2,6 +2,7 @@
 // listening sockets. It says when it serves; until then nothing has changed.
 
 import { spawn } from 'node:child_process';
+import { callAgain } from '../base/asset.ts';
 import { SOCKETS_VARIABLE } from './inheritance.ts';
 
 /** A socket to hand over. */
@@ -22,8 +23,8 @@ export const SERVING = 'serving';
 export function startSuccessor(sockets: readonly HandedSocket[]): Promise<{ pid: number } | { fault: string }> {
   const handed: Record<string, number[]> = {};
   for (const [at, { key }] of sockets.entries()) (handed[key] ??= []).push(FIRST_DESCRIPTOR + at);
-  const [, ...rest] = process.argv;
-  const successor = spawn(process.execPath, [...process.execArgv, ...rest], {
+  const { command, args } = callAgain();
+  const successor = spawn(command, args, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc', ...sockets.map(({ descriptor }) => descriptor)],
     env: { ...process.env, [SOCKETS_VARIABLE]: JSON.stringify(handed) },
   });

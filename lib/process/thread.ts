@@ -1,7 +1,8 @@
 // An event loop in a worker thread, as the supervisor holds it: calls become messages, and the thread is watched, since
 // one that has ended or does not turn any more answers nothing.
 
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { startThread } from '../base/asset.ts';
 import { type Log, levelOf } from '../base/log.ts';
 import type { Call, EventLoop, LoopReport, News, Order, PrepareResult, Said, ThreadStart } from './channel.ts';
 
@@ -32,7 +33,7 @@ export class ThreadLoop implements EventLoop {
     const beats = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     this.#beats = new Int32Array(beats);
     const workerData: ThreadStart = { logLevel: levelOf(log), beats };
-    this.#thread = new Worker(new URL('./worker.ts', import.meta.url), {
+    this.#thread = startThread('lib/process/worker', {
       workerData,
       resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heapBytes / 1024 / 1024) },
     });

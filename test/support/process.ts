@@ -30,9 +30,9 @@ export class Program {
   readonly ended: Promise<number | string>;
   readonly #name: string;
 
-  constructor(command: string, args: readonly string[], env: Record<string, string> = {}) {
+  constructor(command: string, args: readonly string[], env: Record<string, string> = {}, cwd = ROOT) {
     this.#name = `${command} ${args.join(' ')}`;
-    this.process = spawn(command, args, { cwd: ROOT, env: { PATH: process.env['PATH'], ...env } });
+    this.process = spawn(command, args, { cwd, env: { PATH: process.env['PATH'], ...env } });
     running.add(this.process);
     this.pid = this.process.pid ?? -1;
     this.process.stdout!.on('data', (chunk) => (this.out += chunk));
@@ -79,10 +79,19 @@ export class Program {
   }
 }
 
+/** A form of the program: what its arguments stand behind, and where it runs. */
+export interface Form {
+  readonly command: readonly [string, ...string[]];
+  readonly cwd: string;
+}
+
+const SOURCES: Form = { command: [process.execPath, join(ROOT, 'lib/cli/main.ts')], cwd: ROOT };
+
 /** Millrace's command line, and the addresses that it got. */
 export class Millrace extends Program {
-  constructor(args: readonly string[], env: Record<string, string> = {}) {
-    super(process.execPath, [join(ROOT, 'lib/cli/main.ts'), ...args], env);
+  constructor(args: readonly string[], env: Record<string, string> = {}, { command, cwd } = SOURCES) {
+    const [program, ...before] = command;
+    super(program, [...before, ...args], env, cwd);
   }
 
   /** The address of a listener once it is bound, with the unspecified one replaced by this machine's own. */
@@ -99,8 +108,13 @@ export class Millrace extends Program {
 }
 
 /** Starts Millrace; it is killed when the test ends. */
-export function startMillrace(t: TestContext, args: readonly string[], env: Record<string, string> = {}): Millrace {
-  return endingWith(t, new Millrace(args, env));
+export function startMillrace(
+  t: TestContext,
+  args: readonly string[],
+  env: Record<string, string> = {},
+  form = SOURCES,
+): Millrace {
+  return endingWith(t, new Millrace(args, env, form));
 }
 
 /** Starts any program; it is killed when the test ends. */
