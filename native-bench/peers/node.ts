@@ -9,11 +9,16 @@ import type { Launch } from '../host/scope.ts';
 import type { Located, Site } from './peer.ts';
 
 /**
- * How to start `program` (see lib/base/asset.ts) on Node with the probe in it. Throws when more than one worker is wanted:
- * none of these proxies has any by itself.
+ * How to start `program` (see lib/base/asset.ts) on Node with the probe in it. Throws when more than one worker is wanted
+ * and the program has none (`threaded`).
  */
-export function launchNode(program: string, args: readonly string[], site: Site): Omit<Launch, 'cores'> {
-  if (site.workers > 1) throw new Error('has one event loop, and no workers of its own');
+export function launchNode(
+  program: string,
+  args: readonly string[],
+  site: Site,
+  threaded = false,
+): Omit<Launch, 'cores'> {
+  if (site.workers > 1 && !threaded) throw new Error('has one event loop, and no workers of its own');
   return { ...callProgram(program, args, PROBE), env: probed(site) };
 }
 

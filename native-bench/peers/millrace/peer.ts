@@ -1,9 +1,9 @@
 // Millrace as a peer like any other: started by its own command, configured by a file, with nothing that a user could
 // not write. MILLRACE_MAIN names another main program (a bundle, say) to measure instead of this checkout's.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BUNDLED, readAsset } from '../../../lib/base/asset.ts';
+import { BUNDLED, ROOT, readAsset } from '../../../lib/base/asset.ts';
 import about from '../../../package.json' with { type: 'json' };
 import type { Launch } from '../../host/scope.ts';
 import { writeCertificate } from '../certificate.ts';
@@ -18,6 +18,16 @@ export const millrace: Peer = {
   node: true,
   locate: locateOwn,
   prepare: (site) => prepare(site, chosenMain(), ROUTES),
+};
+
+/** The executable that `make binary` has made: the same program, for machines without Node. */
+export const millraceBinary: Peer = {
+  name: 'millrace-binary',
+  about: 'as millrace, from the one executable',
+  setups: millrace.setups,
+  node: false,
+  locate: locateBinary,
+  prepare: (site) => prepare(site, BINARY, ROUTES),
 };
 
 /** The same program with a table of one route, under the requests of a table of ROUTES: what the table alone costs. */
@@ -44,6 +54,7 @@ export function millraceAt(folder: string, name: string): Peer {
 }
 
 const MAIN = 'lib/cli/main';
+const BINARY = join(ROOT, 'dist/millrace');
 
 /** WebSocket passes through a route like any other: there is nothing to say about it. */
 const TEMPLATES: Readonly<Record<Setup, string>> = {
@@ -69,6 +80,11 @@ function locateOwn(): Located {
   return { version: versionText(about.version) };
 }
 
+function locateBinary(): Located {
+  if (!existsSync(BINARY)) return { missing: 'it has not been made; make binary does' };
+  return { version: `${versionText(about.version)}, ${Math.round(statSync(BINARY).size / 1e6)} MB` };
+}
+
 function locate(main: string, folder: string): Located {
   if (!existsSync(main)) return { missing: `${main} does not exist` };
   const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string };
@@ -91,7 +107,7 @@ function prepare(site: Site, main: string | null, routes: number): Omit<Launch, 
   const file = join(folder, 'millrace.yaml');
   writeFileSync(file, `${fillTemplate(template, values)}${workersLine(main, workers)}`);
   const args = ['run', '-c', file];
-  return main === null ? launchNode(MAIN, args, site) : launchFile(main, args, site);
+  return main === null ? launchNode(MAIN, args, site, true) : launchFile(main, args, site);
 }
 
 /** Revisions from before there were worker threads have one event loop, and no key for it. */
