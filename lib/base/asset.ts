@@ -33,7 +33,9 @@ export function readAsset(name: string): string {
  */
 export function startThread(program: string, options: WorkerOptions = {}): Worker {
   if (!BUNDLED) return new Worker(fileOf(program), options);
-  return new Worker(codeOf(program), { ...options, eval: true });
+  // Said beforehand, or Node would read the whole of it once more to find out.
+  const execArgv = [...(options.execArgv ?? process.execArgv), '--input-type=commonjs'];
+  return new Worker(codeOf(program), { ...options, execArgv, eval: true });
 }
 
 /**
