@@ -102,7 +102,6 @@ export class OwnLoop implements EventLoop {
     return buildSnapshot(own, this.#log, {
       ...(this.#built !== null && { before: this.#built }),
       tickets: new TicketKeys(Buffer.from(secret), Date.now, turn),
-      told: true,
     });
   }
 

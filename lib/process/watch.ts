@@ -4,6 +4,7 @@
 import type { Log } from '../base/log.ts';
 import { buildClusters } from '../config/build.ts';
 import type { Configuration } from '../config/configuration.ts';
+import { keepersOf } from '../config/keepers.ts';
 import type { Cluster, ClusterObserver } from '../upstream/cluster.ts';
 import type { ChangeRefusal, EndpointChange } from '../upstream/membership.ts';
 import type { News } from './channel.ts';
@@ -39,7 +40,7 @@ export class Watch {
     const changes: (() => void)[] = [];
     const before =
       this.#configuration === null ? {} : { before: { configuration: this.#configuration, clusters: this.#clusters } };
-    const clusters = buildClusters(configuration, this.#log, before, changes);
+    const clusters = buildClusters(configuration, this.#log, { ...before, keepers: keepersOf }, changes);
     const known = Object.entries(configuration.clusters).map(([name, options]) => {
       const endpoints = this.#clusters.get(name)?.expect(options.endpoints, options.discovery !== null);
       return [name, endpoints === undefined ? options : { ...options, endpoints }] as const;
