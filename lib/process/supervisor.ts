@@ -352,7 +352,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       configuration,
       place,
       tickets: this.#tickets,
-      shared: configuration.workers > 0,
+      shared: configuration.workers > 0 || SHARES,
       found: this.#found,
       inherited: this.#inheritance.share(place, count),
       crowds: this.#crowds,
@@ -447,6 +447,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 }
 
 const ADMIN_KEY = 'admin';
+
+/** A lone event loop leaves room for others where the kernel lets it, so that a reload can go over to threads. */
+const SHARES = process.platform === 'linux';
 
 const REFUSALS: Readonly<Record<ChangeRefusal, string>> = {
   'not known': 'the cluster has no such endpoint',
