@@ -1,3 +1,10 @@
 // What programs that embed or configure Millrace import.
 
-export { defineConfig } from './config/schema.ts';
+export { type ConfigurationDocument, defineConfig } from './config/schema.ts';
+export {
+  ConfigurationError,
+  createProxy,
+  type ProxyEvents,
+  type ProxyOptions,
+  type RunningProxy,
+} from './process/embedded.ts';

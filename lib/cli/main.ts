@@ -2,6 +2,8 @@
 // The command line: finds the command, reads its arguments, runs it, and turns what it returns into the exit code. Commands
 // are loaded when they are asked for, so that `version` does not pay for a proxy.
 
+import { enableCompileCache } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import { didYouMean } from '../base/nearest.ts';
 import { type Command, commandHelp, EXIT_FAILED, EXIT_FINE, EXIT_USAGE, readArguments, table } from './command.ts';
 import { reportUsage, writeResult } from './output.ts';
@@ -42,7 +44,17 @@ const SUMMARIES: readonly (readonly [string, string])[] = [
 /** Planned commands: refused by name rather than called unknown. */
 const PLANNED = ['forward', 'top'];
 
+keepCompiled();
 process.exit(await main(process.argv.slice(2)));
+
+/** A checkout runs its TypeScript as it stands: what has been stripped and compiled once is kept, beside the packages. */
+function keepCompiled(): void {
+  if (import.meta.filename?.endsWith('.ts') !== true) return;
+  const folder = fileURLToPath(new URL('../../node_modules/.cache/millrace', import.meta.url));
+  enableCompileCache(folder);
+  // Where worker threads look for it.
+  process.env['NODE_COMPILE_CACHE'] = folder;
+}
 
 async function main(args: readonly string[]): Promise<number> {
   const [name = '', ...rest] = args;

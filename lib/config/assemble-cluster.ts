@@ -119,6 +119,6 @@ function assembleDiscovery(
   return http === undefined ? null : { kind: 'http', url: http.url, everyMs: http.every };
 }
 
-function assembleSticky({ cookie, maxAge, secret }: NonNullable<CheckedCluster['sticky']>): StickyOptions {
+export function assembleSticky({ cookie, maxAge, secret }: NonNullable<CheckedCluster['sticky']>): StickyOptions {
   return { cookie, maxAgeMs: maxAge, secret: secret ?? '' };
 }

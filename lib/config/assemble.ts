@@ -1,9 +1,10 @@
 // From the document's keys to the option types of the rooms. Pure renaming: units, defaults and checks are done before.
 
 import { availableParallelism } from 'node:os';
+import type { RouteOptions } from '../route/options.ts';
 import { MOST_LOOPS } from '../server/crowd.ts';
 import type { ListenerOptions } from '../server/options.ts';
-import { assembleCluster, assembleRetries } from './assemble-cluster.ts';
+import { assembleCluster, assembleRetries, assembleSticky } from './assemble-cluster.ts';
 import { assembleListenerTls } from './assemble-tls.ts';
 import type { Configuration } from './configuration.ts';
 import type { CheckedDocument } from './schema.ts';
@@ -45,14 +46,19 @@ function assembleListener(listener: CheckedListener, folder: string): ListenerOp
     },
     limits,
     forwarded,
-    routes: routed
-      ? [{ cluster }]
-      : listener.routes.map(({ retries, ...route }) => ({
-          ...route,
-          ...(retries !== undefined && { retries: assembleRetries(retries) }),
-        })),
+    routes: routed ? [{ cluster }] : listener.routes.map(assembleRoute),
     tls: listener.tls === undefined ? null : assembleListenerTls(listener.tls, protocol, folder),
     httpsPort: listener.httpsRedirect === true ? 443 : listener.httpsRedirect || 0,
+  };
+}
+
+function assembleRoute({ retries, split, ...route }: CheckedListener['routes'][number]): RouteOptions {
+  return {
+    ...route,
+    ...(retries !== undefined && { retries: assembleRetries(retries) }),
+    ...(split !== undefined && {
+      split: { ...split, sticky: split.sticky === undefined ? undefined : assembleSticky(split.sticky) },
+    }),
   };
 }
 

@@ -9,7 +9,7 @@ import { answering, redirecting, responding } from '../http/action.ts';
 import type { Action, RouteTarget } from '../http/exchange.ts';
 import { mirrored } from '../http/mirror.ts';
 import { proxied } from '../http/proxy.ts';
-import { type SplitPart, splitting } from '../http/split.ts';
+import { type SplitPart, splitting, splittingOnce } from '../http/split.ts';
 import { Warmer } from '../http/warmer.ts';
 import type { RouteOptions, SplitOptions } from '../route/options.ts';
 import { compileRedirect } from '../route/redirect.ts';
@@ -26,7 +26,7 @@ import { Originator } from '../tls/originator.ts';
 import { Terminator } from '../tls/terminator.ts';
 import { TicketKeys, ticketSecret } from '../tls/ticket.ts';
 import { Cluster, type Keeper } from '../upstream/cluster.ts';
-import type { ClusterOptions, HashOptions } from '../upstream/options.ts';
+import type { ClusterOptions, HashOptions, StickyOptions } from '../upstream/options.ts';
 import { compareClusters } from './compare.ts';
 import type { Configuration } from './configuration.ts';
 import { readEndpoints } from './endpoint-list.ts';
@@ -81,7 +81,7 @@ export function buildClusters(
       const change = known === undefined || was === undefined ? 'anew' : compareClusters(was, options);
       if (change === 'anew') {
         const tls = options.tls === null ? null : new Originator(name, options.tls, log);
-        const cluster = new Cluster(name, withSecret(options), tls, log);
+        const cluster = new Cluster(name, withSecrets(options), tls, log);
         cluster.keep(buildKeepers(cluster, options, told, log));
         if (known !== undefined) changes.push(() => cluster.inherit(known));
         return [name, cluster];
@@ -89,7 +89,7 @@ export function buildClusters(
       // Who is told of endpoints may know of others than the configuration of before.
       if (change === 'in place' || told) {
         changes.push(() => {
-          known!.configure(withSecret(options), told);
+          known!.configure(withSecrets(options), told);
           if (!isDeepStrictEqual([was!.health, was!.discovery], [options.health, options.discovery]))
             known!.keep(buildKeepers(known!, options, told, log));
         });
@@ -180,14 +180,18 @@ function buildRoute(route: RouteOptions, clusters: ReadonlyMap<string, Cluster>,
 function buildAction(route: RouteOptions, clusters: ReadonlyMap<string, Cluster>, log: Log): Action {
   const passing = (name: string): Action => proxied(resolve(clusters, name), log, route.retries ?? null);
   const parts = (split: SplitOptions): SplitPart[] =>
-    Object.entries(split.clusters).map(([name, weight]) => ({ action: passing(name), weight }));
+    Object.entries(split.clusters).map(([name, weight]) => ({ name, action: passing(name), weight }));
   if (route.redirect !== undefined) return redirecting(compileRedirect(route.match, route.redirect));
   if (route.respond !== undefined) {
     const { status, headers, body } = route.respond;
     return responding(status, headers ?? {}, body);
   }
   const action =
-    route.split === undefined ? passing(route.cluster!) : splitting(parts(route.split), keyOf(route.split));
+    route.split === undefined
+      ? passing(route.cluster!)
+      : route.split.sticky === undefined
+        ? splitting(parts(route.split), keyOf(route.split))
+        : splittingOnce(parts(route.split), withSecret(route.split.sticky));
   if (route.mirror === undefined) return action;
   return mirrored(action, resolve(clusters, route.mirror.cluster), route.mirror.share, log);
 }
@@ -203,10 +207,12 @@ function resolve(clusters: ReadonlyMap<string, Cluster>, name: string): Cluster 
 }
 
 /** Cookies must be signed with something, even where the configuration does not say what. */
-function withSecret(options: ClusterOptions): ClusterOptions {
-  const { sticky } = options;
-  if (sticky === null || sticky.secret !== '') return options;
-  return { ...options, sticky: { ...sticky, secret: stickySecret() } };
+function withSecret(sticky: StickyOptions): StickyOptions {
+  return sticky.secret === '' ? { ...sticky, secret: stickySecret() } : sticky;
+}
+
+function withSecrets(options: ClusterOptions): ClusterOptions {
+  return options.sticky === null ? options : { ...options, sticky: withSecret(options.sticky) };
 }
 
 /** Who looks after a cluster. */

@@ -2,9 +2,11 @@
 // as written, like check.ts.
 
 import { formatAddress } from '../base/address.ts';
+import { formatIPv6, readIPv6 } from '../wire/ip-address.ts';
 import type { DocumentPath, Finding } from './error.ts';
 import { readAddress } from './schema/values.ts';
 import { type CheckResult, list, record } from './shape.ts';
+import { parseDuration } from './units.ts';
 
 type Section = Readonly<Record<string, unknown>>;
 
@@ -17,6 +19,24 @@ export function checkCluster(path: DocumentPath, cluster: Section): CheckResult 
   const check = new ClusterCheck(path, cluster);
   check.run();
   return check;
+}
+
+/** What goes together in `retries` of a cluster or of a route. */
+export function checkRetries(path: DocumentPath, retries: Section): Finding[] {
+  const { attempts, on, hedge, backoff, maxBackoff } = retries;
+  const findings: Finding[] = [];
+  if (msOf(backoff) > msOf(maxBackoff ?? '1s')) {
+    findings.push({ path: [...path, 'backoff'], message: `is more than maxBackoff (${maxBackoff ?? '1s'})` });
+  }
+  if (attempts !== 0) return findings;
+  const meaningless = [...(on === undefined ? [] : ['on']), ...(wants(hedge) && hedge !== '0s' ? ['hedge'] : [])];
+  for (const key of meaningless)
+    findings.push({
+      path: [...path, key],
+      message: 'has no meaning with attempts: 0; remove one of them',
+      atKey: true,
+    });
+  return findings;
 }
 
 class ClusterCheck implements CheckResult {
@@ -43,9 +63,10 @@ class ClusterCheck implements CheckResult {
     if (ejection['failures'] === 0 && !wants(ejection['rate']) && !wants(ejection['latency'])) {
       this.#fail(['ejection'], 'counts nothing, so nothing is ever put aside; write "max: 0%" if that is meant');
     }
-    if (record(this.#cluster['retries'])['attempts'] === 0 && record(this.#cluster['retries'])['on'] !== undefined) {
-      this.#fail(['retries', 'on'], 'has no meaning with attempts: 0; remove one of them', true);
-    }
+    if (msOf(ejection['for']) > msOf(ejection['longest'] ?? '5m'))
+      this.#fail(['ejection', 'for'], `is more than longest (${ejection['longest'] ?? '5m'})`);
+    this.#pool();
+    this.errors.push(...checkRetries([...this.#path, 'retries'], record(this.#cluster['retries'])));
   }
 
   #endpoints(): void {
@@ -60,7 +81,7 @@ class ClusterCheck implements CheckResult {
       if (typeof text !== 'string') continue;
       const address = readAddress(text, true);
       if ('fault' in address) continue;
-      const key = formatAddress({ ...address, host: address.host.toLowerCase() });
+      const key = formatAddress({ ...address, host: oneSpelling(address.host.toLowerCase()) });
       const first = seen.get(key);
       const at = typeof endpoint === 'string' ? ['endpoints', index] : ['endpoints', index, 'address'];
       if (first === undefined) seen.set(key, index);
@@ -70,6 +91,15 @@ class ClusterCheck implements CheckResult {
     if (all.length > 0 && all.every((endpoint) => record(endpoint)['backup'] === true)) {
       this.#warn(['endpoints'], 'are all backups, which makes none of them one');
     }
+  }
+
+  /** Connections that are opened in advance must be kept too, or they are opened without end. */
+  #pool(): void {
+    const { warm, idle, max } = record(this.#cluster['pool']);
+    if (typeof warm !== 'number') return;
+    if (typeof idle === 'number' && warm > idle) this.#fail(['pool', 'warm'], `is more than idle (${idle})`);
+    else if (typeof max === 'number' && max > 0 && warm > max)
+      this.#fail(['pool', 'warm'], `is more than max (${max})`);
   }
 
   #hash(): void {
@@ -131,6 +161,20 @@ class ClusterCheck implements CheckResult {
   #warn(path: DocumentPath, message: string, atKey = false): void {
     this.warnings.push({ path: [...this.#path, ...path], message, atKey });
   }
+}
+
+/** An IPv6 address can be written in many ways. */
+function oneSpelling(host: string): string {
+  const bytes = Buffer.from(host, 'latin1');
+  return host.includes(':') && readIPv6(bytes, 0, bytes.length, ip, 0) ? formatIPv6(ip, 0) : host;
+}
+
+const ip = new Uint8Array(16);
+
+/** Milliseconds of a duration as written; of anything else 0. */
+function msOf(value: unknown): number {
+  const read = typeof value === 'string' ? parseDuration(value) : { value: 0 };
+  return 'value' in read ? read.value : 0;
 }
 
 function wants(value: unknown): boolean {

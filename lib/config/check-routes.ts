@@ -7,6 +7,7 @@ import type { MatchOptions, RewriteOptions } from '../route/options.ts';
 import { checkRedirect } from '../route/redirect.ts';
 import { checkRewrite } from '../route/rewrite.ts';
 import { findShadowed } from '../route/shadow.ts';
+import { checkRetries } from './check-cluster.ts';
 import type { DocumentPath, Finding } from './error.ts';
 
 export interface RouteCheckResult {
@@ -56,9 +57,14 @@ function checkPassing(path: DocumentPath, route: Section, errors: Finding[]): vo
     if (route[key] !== undefined && !passes)
       errors.push({ path: [...path, key], message: 'needs cluster or split', atKey: true });
   }
+  errors.push(...checkRetries([...path, 'retries'], sectionOf(route['retries']) ?? {}));
   const split = sectionOf(route['split']);
   if (split === undefined) return;
-  const { on, name } = split;
+  const { on, name, sticky } = split;
+  if (on !== undefined && sticky !== undefined) {
+    const message = 'excludes on: the cookie keeps clients where chance has sent them';
+    errors.push({ path: [...path, 'split', 'sticky'], message, atKey: true });
+  }
   const named = on === 'header' || on === 'cookie' || on === 'query';
   if (named && name === undefined)
     errors.push({ path: [...path, 'split'], message: `needs name: which ${on} decides` });

@@ -7,6 +7,7 @@ import { checkCluster } from './check-cluster.ts';
 import { checkRoutes } from './check-routes.ts';
 import { checkClusterTls, checkListenerTls } from './check-tls.ts';
 import type { DocumentPath, Finding } from './error.ts';
+import { SEAT_COOKIE, SPLIT_COOKIE } from './schema/cluster.ts';
 import { readAddress } from './schema/values.ts';
 import { type CheckResult, list, record } from './shape.ts';
 
@@ -86,6 +87,7 @@ class DocumentCheck {
         this.#reference([...path, 'routes', index, 'split', 'clusters', name], name);
         this.#pooled([...path, 'routes', index, 'split', 'clusters', name], name);
       }
+      this.#splitCookie([...path, 'routes', index, 'split', 'sticky', 'cookie'], record(record(route)['split']));
       const mirror = record(record(route)['mirror'])['cluster'];
       this.#reference([...path, 'routes', index, 'mirror', 'cluster'], mirror);
       this.#pooled([...path, 'routes', index, 'mirror', 'cluster'], mirror);
@@ -101,6 +103,17 @@ class DocumentCheck {
         `"${header}" needs trustedProxies: the addresses whose PROXY header is believed`,
       );
     }
+  }
+
+  /** One cookie cannot name a cluster and an endpoint. */
+  #splitCookie(path: DocumentPath, { sticky, clusters }: Readonly<Record<string, unknown>>): void {
+    if (!isRecord(sticky)) return;
+    const cookie = sticky['cookie'] ?? SPLIT_COOKIE;
+    const twice = Object.keys(record(clusters)).find((name) => {
+      const seat = record(this.#clusters[name])['sticky'];
+      return isRecord(seat) && (seat['cookie'] ?? SEAT_COOKIE) === cookie;
+    });
+    if (twice !== undefined) this.#fail(path, `"${cookie}" is the cookie of cluster "${twice}" already; name another`);
   }
 
   #take({ errors, warnings }: CheckResult): void {

@@ -3,6 +3,7 @@
 import { disabledLevel, type Log } from '../base/log.ts';
 import { hashOf } from '../http/affinity.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { partAt, pointOf } from '../http/split.ts';
 import { RouteQuery } from '../route/match.ts';
 import type { RouteOptions } from '../route/options.ts';
 import { compileTable } from '../route/table.ts';
@@ -64,11 +65,16 @@ export function explainRequest(configuration: Configuration, listener: string, a
     lines.push(`mirror     ${percent(route.mirror.share)} of such requests are copied to ${route.mirror.cluster}`);
   }
   if (route.split !== undefined) {
-    const { clusters } = route.split;
-    const total = Object.values(clusters).reduce((sum, share) => sum + share, 0);
-    lines.push(`split      by ${route.split.on ?? 'chance'}`);
-    for (const [name, share] of Object.entries(clusters)) {
-      lines.push(`cluster    ${name}: ${percent(share / total)}`, ...endpointLines(configuration, name, asked));
+    const { clusters, on, name = '', sticky } = route.split;
+    const parts = Object.entries(clusters).map(([cluster, weight]) => ({ name: cluster, weight }));
+    const total = parts.reduce((sum, { weight }) => sum + weight, 0);
+    const key = on === undefined ? null : { on, name: on === 'header' ? name.toLowerCase() : name, bound: 0 };
+    const chosen = key === null ? null : partAt(parts, pointOf(exchange, key));
+    lines.push(`split      by ${key === null ? 'chance' : told(key)}`);
+    if (sticky !== undefined) lines.push(`sticky     before that, the cluster that cookie ${sticky.cookie} names`);
+    for (const part of parts) {
+      lines.push(`cluster    ${part.name}: ${percent(part.weight / total)}${part === chosen ? '  <- this one' : ''}`);
+      lines.push(...endpointLines(configuration, part.name, asked));
     }
   }
   if (route.cluster !== undefined) {

@@ -123,14 +123,14 @@ class HttpProbe implements UpstreamUser {
     this.#cluster = cluster;
     this.#endpoint = endpoint;
     this.#options = options;
-    this.#once = new Once(found, options.timeoutMs, () => this.#upstream.abandon());
-    this.#upstream = new UpstreamConnection(cluster, endpoint, this, false);
+    this.#once = new Once(found, options.timeoutMs, () => this.#upstream.abandon(this));
+    this.#upstream = new UpstreamConnection(cluster, endpoint, this, false, null, true);
   }
 
   cancel(): void {
     if (this.#once.over) return;
     this.#once.end(null);
-    this.#upstream.abandon();
+    this.#upstream.abandon(this);
   }
 
   connected(upstream: Upstream): void {

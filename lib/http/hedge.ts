@@ -1,20 +1,19 @@
 // A second copy of a request that is slow to be answered, at another endpoint: whichever of the two answers first is heard
-// (Dean and Barroso, "The Tail at Scale", 2013). Until then it is a user of its own upstream; when it is chosen, everything
-// goes on to the user that it stands in for.
+// (Dean and Barroso, "The Tail at Scale", 2013). Until then it is the user of an upstream of its own; once it is chosen,
+// everything goes on to the user that it stands in for.
 
 import { type ProxyError, proxyError } from '../base/errors.ts';
 import type { Connection } from '../io/connection.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
-import type { Fields } from '../wire/fields.ts';
 import type { ResponseHead } from '../wire/http1/head.ts';
-import { UpstreamConnection } from './h1/upstream.ts';
-import type { UpstreamSession } from './h2/upstream.ts';
+import type { Guest } from './gathering.ts';
 import type { Kept } from './kept.ts';
-import type { Upstream, UpstreamUser } from './upstream.ts';
+import { leaseDialed, leaseOpen } from './lease.ts';
+import type { Upstream } from './upstream.ts';
 
 /** Whom a hedge stands in for. */
-export interface Hedged extends UpstreamUser {
+export interface Hedged extends Guest {
   /** Whether a reply is one to pass on, rather than one that would be tried again. */
   accepts(status: number): boolean;
   /** The hedge has answered first: what was under way before is given up, and this is heard. */
@@ -23,7 +22,7 @@ export interface Hedged extends UpstreamUser {
   lost(hedge: Hedge): void;
 }
 
-export class Hedge implements UpstreamUser {
+export class Hedge implements Guest {
   readonly endpoint: Endpoint;
   /** When it was sent. */
   sentMs = 0;
@@ -31,104 +30,120 @@ export class Hedge implements UpstreamUser {
   readonly #user: Hedged;
   readonly #kept: Kept;
   readonly #bodyless: boolean;
-  #upstream: Upstream;
-  #connected = false;
-  #chosen = false;
+  #upstream: Upstream | null = null;
+  #state: 'dialing' | 'sent' | 'over' = 'dialing';
 
-  /** Sends what is kept, a whole request without a body, to `endpoint`, which must have room. */
+  /** Will send what is kept, a whole request without a body, to `endpoint`, which must have room. */
   constructor(cluster: Cluster, endpoint: Endpoint, user: Hedged, kept: Kept, bodyless: boolean) {
     this.endpoint = endpoint;
     this.#cluster = cluster;
     this.#user = user;
     this.#kept = kept;
     this.#bodyless = bodyless;
+  }
+
+  /** Sends it; its user may hear that it is lost before this returns. */
+  begin(): void {
+    const { endpoint } = this;
     endpoint.enter();
     endpoint.stats.exchanges++;
-    const session = endpoint.pool.share() as UpstreamSession | null;
-    const upstream = session !== null ? session.open() : (endpoint.pool.take() as UpstreamConnection | null);
-    this.#upstream = upstream ?? new UpstreamConnection(cluster, endpoint, this, false);
+    const upstream = leaseOpen(endpoint, false);
     if (upstream !== null) this.connected(upstream);
+    else this.#upstream = leaseDialed(this.#cluster, endpoint, this, false);
   }
 
   /** Where it was sent; while it is being dialed, where it will be. */
   get upstream(): Upstream {
-    return this.#upstream;
+    return this.#upstream!;
   }
 
   /** Whether it has been sent. */
   get isSent(): boolean {
-    return this.#connected;
+    return this.#state === 'sent';
   }
 
-  /** From now on its user hears of everything, and owns the upstream. */
+  /** From now on its user hears of everything, and owns the upstream and the place at the endpoint. */
   adopt(): void {
-    this.#chosen = true;
+    this.#state = 'over';
+    this.#upstream!.replace(this, this.#user);
   }
 
-  /** It is not wanted any more; `slow`: another was faster, which says something of its endpoint. */
-  cancel(): void {
-    if (this.#chosen) return;
+  /** It is not wanted any more. `outrun`: because another was faster, which says something of its endpoint. */
+  cancel(outrun: boolean): void {
+    const { endpoint } = this;
+    const afterMs = this.#state === 'sent' ? performance.now() - this.sentMs : 0;
+    if (!this.#end()) return;
+    this.#upstream?.abandon(this);
+    if (outrun) this.#cluster.outrun(endpoint, afterMs);
+    else this.#cluster.undecided(endpoint);
     this.#leave();
-    this.#cluster.outrun(this.endpoint, this.#connected ? performance.now() - this.sentMs : 0);
-    this.#upstream.abandon();
   }
 
   connected(upstream: Upstream): void {
     this.#upstream = upstream;
-    if (this.#chosen) return this.#user.connected(upstream);
-    this.#connected = true;
+    this.#state = 'sent';
     this.sentMs = performance.now();
     upstream.begin(this, this.#bodyless, false, false);
-    this.#kept.send(upstream);
     upstream.requestComplete = true;
     upstream.expireIn(this.#cluster.options.timeouts.responseMs);
+    this.#kept.send(upstream);
   }
 
   replyHead(head: ResponseHead, last: boolean): void {
-    if (!this.#chosen) {
-      if (head.status < 200) return;
-      if (!this.#user.accepts(head.status)) {
-        this.#leave();
-        this.#cluster.failed(this.endpoint, `status ${head.status}`);
-        this.#upstream.abandon();
-        return this.#user.lost(this);
-      }
-      this.#user.choose(this);
-    }
+    // What comes before an answer is passed on from the first that was asked alone.
+    if (head.status < 200) return;
+    if (!this.#user.accepts(head.status)) return this.#refuse(head.status);
+    this.#user.choose(this);
     this.#user.replyHead(head, last);
   }
 
-  replyData(bytes: Uint8Array, start: number, end: number): void {
-    this.#user.replyData(bytes, start, end);
-  }
+  // Nothing of a body comes here: after a head it is not the hedge's any more.
+  replyData(): void {}
+  replied(): void {}
+  drained(): void {}
 
-  replied(trailers: Fields | null): void {
-    this.#user.replied(trailers);
-  }
-
-  switched(connection: Connection, start: number, end: number): void {
+  switched(connection: Connection): void {
     // Never asked for: such a reply is refused before it comes here.
-    if (this.#chosen) this.#user.switched(connection, start, end);
-    else connection.destroy();
+    connection.destroy();
   }
 
-  drained(): void {
-    if (this.#chosen) this.#user.drained();
-  }
-
-  failed(error: ProxyError): void {
-    if (this.#chosen) return this.#user.failed(error);
+  anew(): void {
+    if (!this.#end()) return;
+    this.#cluster.undecided(this.endpoint);
     this.#leave();
-    const { stats } = this.endpoint;
-    if (error.kind.retry === 'always') stats.connectFailures++;
-    else stats.failures++;
-    if (this.#upstream.reused && error.kind.retry === 'unsent') this.#cluster.undecided(this.endpoint);
-    else this.#cluster.failed(this.endpoint, error.code);
     this.#user.lost(this);
   }
 
-  expired(): ProxyError | null {
-    return this.#chosen ? this.#user.expired() : proxyError('response_timeout');
+  failed(error: ProxyError): void {
+    if (!this.#end()) return;
+    const { stats } = this.endpoint;
+    if (error.kind.retry === 'always') stats.connectFailures++;
+    else stats.failures++;
+    // Connections that were kept open are closed by the most sound of endpoints.
+    if (this.#upstream?.reused && error.kind.retry === 'unsent') this.#cluster.undecided(this.endpoint);
+    else this.#cluster.failed(this.endpoint, error.code);
+    this.#leave();
+    this.#user.lost(this);
+  }
+
+  expired(): ProxyError {
+    return proxyError('response_timeout');
+  }
+
+  /** An answer that would be tried again: whoever was asked first may have a better one. */
+  #refuse(status: number): void {
+    if (!this.#end()) return;
+    this.#upstream!.abandon(this);
+    this.#cluster.answered(this.endpoint, status, this.#cluster.measures ? performance.now() - this.sentMs : 0);
+    this.#leave();
+    this.#user.lost(this);
+  }
+
+  /** Over, if it is still its own; only then what it holds is to be given back. */
+  #end(): boolean {
+    if (this.#state === 'over') return false;
+    this.#state = 'over';
+    return true;
   }
 
   #leave(): void {

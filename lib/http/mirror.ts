@@ -11,13 +11,13 @@ import type { RequestHead, ResponseHead } from '../wire/http1/head.ts';
 import { memory } from '../wire/http1/llhttp.ts';
 import { Method } from '../wire/http1/method.ts';
 import type { Action, Exchange } from './exchange.ts';
-import { UpstreamConnection } from './h1/upstream.ts';
-import type { UpstreamSession } from './h2/upstream.ts';
+import type { Guest } from './gathering.ts';
 import { Kept } from './kept.ts';
+import { leaseDialed, leaseOpen } from './lease.ts';
 import { writeRequestHead, written } from './request-writer.ts';
 import type { Sink } from './sink.ts';
 import { trailerLines } from './trailers.ts';
-import type { Upstream, UpstreamUser } from './upstream.ts';
+import type { Upstream } from './upstream.ts';
 
 /** Copies under way at once; when the shadow is slower than that, it sees less. */
 const MOST_UNDERWAY = 256;
@@ -102,7 +102,7 @@ class Tee implements Sink<RequestHead> {
 }
 
 /** One copy on its way. */
-class Copy implements UpstreamUser {
+class Copy implements Guest {
   readonly #kept: Kept;
   readonly #chunked: boolean;
   readonly #bodyless: boolean;
@@ -125,11 +125,15 @@ class Copy implements UpstreamUser {
     endpoint.enter();
     endpoint.stats.exchanges++;
     this.#copies.underway++;
-    const { pool } = endpoint;
-    const session = pool.share() as UpstreamSession | null;
-    const upstream = session !== null ? session.open() : (pool.take() as UpstreamConnection | null);
+    const upstream = leaseOpen(endpoint, false);
     if (upstream !== null) this.connected(upstream);
-    else new UpstreamConnection(this.#cluster, endpoint, this, false);
+    else leaseDialed(this.#cluster, endpoint, this, false);
+  }
+
+  anew(): void {
+    this.#end();
+    const endpoint = this.#cluster.pickAvailable([], 0);
+    if (endpoint !== null) this.send(endpoint);
   }
 
   connected(upstream: Upstream): void {

@@ -16,10 +16,10 @@ import { memory } from '../wire/http1/llhttp.ts';
 import { Method } from '../wire/http1/method.ts';
 import { cookieOf, hashOf } from './affinity.ts';
 import type { Action, Exchange } from './exchange.ts';
-import { UpstreamConnection } from './h1/upstream.ts';
-import type { UpstreamSession } from './h2/upstream.ts';
 import { Hedge, type Hedged } from './hedge.ts';
 import { Kept } from './kept.ts';
+import { leaseDialed, leaseOpen } from './lease.ts';
+import { badStatus, causeOf, isIdempotent, retryAfterMs } from './repeat.ts';
 import { writeRequestHead, written } from './request-writer.ts';
 import type { Sink, Source } from './sink.ts';
 import { trailerLines } from './trailers.ts';
@@ -189,7 +189,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   pause(): void {
     this.#paused = true;
     const upstream = this.#upstream;
-    if (upstream === null) return;
+    if (upstream === null || !this.#connected) return;
     upstream.pause();
     // The client's own limit holds while it does not read; an endpoint that has yet to answer keeps its own.
     if (this.#replyBegun) upstream.expireIn(0);
@@ -198,7 +198,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   resume(): void {
     this.#paused = false;
     const upstream = this.#upstream;
-    if (upstream === null) return;
+    if (upstream === null || !this.#connected) return;
     upstream.resume();
     if (this.#replyBegun) upstream.expireIn(this.#cluster.options.timeouts.idleMs);
   }
@@ -207,14 +207,14 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const { reply } = this.#exchange!;
     if (head.status >= 200 || head.status === 101) {
       if (this.#judgeReply(head)) return;
-      this.#dropHedge();
+      this.#dropHedge(true);
       this.#replyBegun = true;
       this.#keeping = false;
     }
     const interim = head.status < 200;
     const { sticky } = this.#cluster;
     if (sticky !== null && !interim && this.#bound !== this.#endpoint)
-      reply.added = sticky.line(this.#endpoint!, this.#exchange!.client.scheme === 'https');
+      reply.added += sticky.line(this.#endpoint!, this.#exchange!.client.scheme === 'https');
     if (this.#awaitsContinue) {
       this.#awaitsContinue = false;
       this.#progress(this.#upstream!);
@@ -281,8 +281,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     else this.#cluster.failed(endpoint, error.code);
     if (this.#hedge !== null) {
       this.#tell('no answer from endpoint, another has been asked', endpoint, error);
+      this.#tried.push(endpoint);
       return this.#adopt(this.#hedge);
     }
+    this.#stopHedgeTimer();
     // What has been sent and not kept cannot be sent to another.
     const repeatable = refused && (!this.#connected || this.#keeping);
     // One endpoint may refuse a stream for a moment and take the next.
@@ -304,7 +306,9 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       // a fresh connection to it would still be accepted, and then reset.
       this.#tried.push(endpoint);
       const other = this.#cluster.pick(this.#tried, this.#hash);
-      return this.#dial(other?.pool.roomy ? other : endpoint);
+      if (other?.pool.roomy) return this.#dial(other);
+      if (other !== null) this.#cluster.undecided(other);
+      return this.#dial(endpoint);
     }
     if (this.#tryAgain(endpoint, causeOf(error), repeatable)) {
       this.#tell('no answer from endpoint, trying again', endpoint, error);
@@ -319,12 +323,12 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const endpoint = this.#endpoint!;
     const { status } = head;
     const cluster = this.#cluster;
-    if (status === 502 || status === 503 || status === 504) cluster.failed(endpoint, `status ${status}`);
-    else cluster.succeeded(endpoint, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
+    cluster.answered(endpoint, status, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
     if (this.accepts(status)) return false;
     if (this.#hedge !== null) {
-      this.#upstream!.abandon();
-      this.#leaveEndpoint();
+      this.#abandonFirst();
+      this.#tell('endpoint answers with an error, another has been asked', endpoint, badStatus(status));
+      this.#tried.push(endpoint);
       this.#adopt(this.#hedge);
       return true;
     }
@@ -335,8 +339,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     if (!this.#mayTryAgain()) return false;
     this.#upstream = null;
     this.#leaveEndpoint();
-    upstream.abandon();
-    this.#tell('endpoint answers with an error, trying again', endpoint, proxyError('bad_response', String(status)));
+    upstream.abandon(this);
+    this.#tell('endpoint answers with an error, trying again', endpoint, badStatus(status));
     this.#waitAndTry(endpoint);
     return true;
   }
@@ -359,6 +363,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   #waitAndTry(endpoint: Endpoint): void {
     endpoint.stats.retries++;
+    this.#stopHedgeTimer();
     this.#connected = false;
     this.#tried.push(endpoint);
     const { backoffMs, longestBackoffMs } = this.#policy;
@@ -380,23 +385,39 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   }
 
   choose(hedge: Hedge): void {
-    const upstream = this.#upstream;
-    const endpoint = this.#endpoint;
-    this.#upstream = null;
-    this.#leaveEndpoint();
-    if (endpoint !== null) this.#cluster.outrun(endpoint, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
-    upstream?.abandon();
+    this.#cluster.outrun(this.#endpoint!, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
+    this.#abandonFirst();
     this.#adopt(hedge);
   }
 
   lost(hedge: Hedge): void {
-    if (this.#hedge === hedge) this.#hedge = null;
+    this.#hedge = null;
+    this.#tried.push(hedge.endpoint);
+  }
+
+  /** Gives up what a hedge stands in for; the hedge is to be adopted at once. */
+  #abandonFirst(): void {
+    const upstream = this.#upstream!;
+    this.#upstream = null;
+    upstream.abandon(this);
+    this.#leaveEndpoint();
   }
 
   connected(upstream: Upstream): void {
     // A fresh connection that fails has seen the request: nothing need be kept of what must not be sent twice; but a
     // stream may be refused, which is to say that it has not.
     this.#sendKept(upstream, upstream.multiplexed || this.#repeatable);
+  }
+
+  anew(): void {
+    const endpoint = this.#endpoint!;
+    this.#upstream = null;
+    this.#endpoint = null;
+    endpoint.leave();
+    this.#cluster.undecided(endpoint);
+    // Its place under a cap is its own as long as it finds another endpoint.
+    this.proceed();
+    if (this.#cluster.capped) this.#cluster.wake();
   }
 
   override expire(): void {
@@ -434,20 +455,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       else wheel.arm(this, cluster.options.pool.queueTimeoutMs);
       return null;
     }
-    const { pool } = endpoint;
-    // Another protocol can only follow on a connection of HTTP/1.1.
-    const session = this.#exchange!.upgrading ? null : (pool.share() as UpstreamSession | null);
-    if (session !== null) {
-      this.#enter(endpoint);
-      return session.open();
-    }
-    const pooled = pool.take() as UpstreamConnection | null;
-    if (pooled === null) {
-      this.#dial(endpoint);
-      return null;
-    }
-    this.#enter(endpoint);
-    return pooled;
+    const upstream = leaseOpen(endpoint, this.#exchange!.upgrading);
+    if (upstream === null) this.#dial(endpoint);
+    else this.#enter(endpoint);
+    return upstream;
   }
 
   /** The one that the client's cookie names, while it can be used. */
@@ -459,7 +470,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   #dial(endpoint: Endpoint): void {
     this.#enter(endpoint);
-    this.#upstream = new UpstreamConnection(this.#cluster, endpoint, this, this.#exchange!.upgrading);
+    this.#upstream = leaseDialed(this.#cluster, endpoint, this, this.#exchange!.upgrading);
   }
 
   #enter(endpoint: Endpoint): void {
@@ -484,10 +495,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#sentMs = this.#cluster.measures ? performance.now() : 0;
     upstream.begin(this, exchange.method === Method.HEAD, exchange.upgrading, this.#chunked);
     if (this.#paused) upstream.pause();
-    if (this.#hedgeable) {
-      this.#hedgeable = false;
-      this.#hedgeTimer = setTimeout(() => this.#sendHedge(), this.#policy.hedgeMs);
-    }
+    if (this.#hedgeable) this.#armHedge();
   }
 
   /** Reads whose client belongs to no endpoint: what may be answered by two, without anything being done twice. */
@@ -496,39 +504,65 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     return (method === Method.GET || method === Method.HEAD) && !upgrading && this.#bound === null;
   }
 
+  #armHedge(): void {
+    this.#hedgeTimer = setTimeout(() => this.#hedgeDue(), this.#policy.hedgeMs);
+  }
+
+  #hedgeDue(): void {
+    this.#hedgeTimer = null;
+    try {
+      this.#sendHedge();
+    } catch (error) {
+      // The first goes on as if there had been none.
+      this.#log.error('request not sent twice', { detail: String(error), request: this.#exchange?.id() });
+      this.#dropHedge(false);
+    }
+    flush();
+  }
+
   /** The answer takes long: asks another endpoint as well, if there is one with room, and the budget allows it. */
   #sendHedge(): void {
-    this.#hedgeTimer = null;
     const first = this.#endpoint;
     const cluster = this.#cluster;
     if (first === null || !this.#connected || !this.#keeping) return;
-    const other = cluster.pickAvailable([...this.#tried, first], this.#hash);
-    if (other === null || other === first) return;
-    if (!this.#mayTryAgain()) return cluster.undecided(other);
+    const asked = [...this.#tried, first];
+    const other = cluster.pickAvailable(asked, this.#hash);
+    // No room at present: perhaps the next time.
+    if (other === null) return this.#armHedge();
+    this.#hedgeable = false;
+    if (other === first) return;
+    if (asked.includes(other) || !this.#mayTryAgain()) return cluster.undecided(other);
     cluster.stats.hedges++;
+    // Known before it begins: it may be lost while it does.
     this.#hedge = new Hedge(cluster, other, this, this.#kept, this.#exchange!.method === Method.HEAD);
-    flush();
+    this.#hedge.begin();
   }
 
   /** The hedge is what is waited for from now on. */
   #adopt(hedge: Hedge): void {
+    const { upstream, isSent } = hedge;
     this.#hedge = null;
     hedge.adopt();
-    const { upstream } = hedge;
     this.#upstream = upstream;
     this.#endpoint = hedge.endpoint;
-    this.#connected = hedge.isSent;
+    this.#connected = isSent;
     this.#sentMs = this.#cluster.measures ? hedge.sentMs : 0;
     if (!this.#connected) return;
     if (this.#paused) upstream.pause();
     this.#progress(upstream);
   }
 
-  #dropHedge(): void {
+  /** `outrun`: what is hedged has been answered. */
+  #dropHedge(outrun: boolean): void {
+    this.#stopHedgeTimer();
+    const hedge = this.#hedge;
+    this.#hedge = null;
+    hedge?.cancel(outrun);
+  }
+
+  #stopHedgeTimer(): void {
     if (this.#hedgeTimer !== null) clearTimeout(this.#hedgeTimer);
     this.#hedgeTimer = null;
-    this.#hedge?.cancel();
-    this.#hedge = null;
   }
 
   /** Sends what had to wait, and goes on keeping it if it may be needed once more. */
@@ -569,7 +603,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   #giveUp(error: ProxyError): void {
     this.#replyOver = true;
-    this.#dropHedge();
+    this.#dropHedge(false);
     const exchange = this.#exchange!;
     exchange.reply.source = null;
     const whole = this.#requestOver;
@@ -581,7 +615,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   /** The client is gone: so is the reason for everything upstream. */
   #detach(): void {
     wheel.remove(this);
-    this.#dropHedge();
+    this.#dropHedge(false);
     this.#cluster.leave(this);
     const exchange = this.#exchange!;
     exchange.reply.source = null;
@@ -589,7 +623,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#leaveEndpoint();
     const upstream = this.#upstream;
     this.#upstream = null;
-    upstream?.abandon();
+    upstream?.abandon(this);
   }
 
   #release(): void {
@@ -616,45 +650,4 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       request: this.#exchange?.id(),
     });
   }
-}
-
-/** As what a failure counts for the policy. */
-function causeOf({ code }: ProxyError): RetryCause | null {
-  switch (code) {
-    case 'origin_closed':
-    case 'response_cut':
-      return 'reset';
-    case 'stream_refused':
-      return 'refused';
-    case 'response_timeout':
-      return 'timeout';
-    case 'connect_refused':
-    case 'connect_failed':
-    case 'connect_timeout':
-    case 'tls_failed':
-      return 'connect';
-    default:
-      return null;
-  }
-}
-
-const RETRY_AFTER = Buffer.from('retry-after');
-
-/** Retry-After in seconds as ms; 0 without one, or with a date, which is not worth its reading. */
-function retryAfterMs({ fields }: ResponseHead): number {
-  const field = fields.find(RETRY_AFTER);
-  const value = field < 0 ? '' : fields.value(field);
-  return /^\d{1,9}$/.test(value) ? Number(value) * 1000 : 0;
-}
-
-/** Methods that may be repeated (RFC 9110 9.2.2), as far as we know them. */
-function isIdempotent(method: number): boolean {
-  return (
-    method === Method.GET ||
-    method === Method.HEAD ||
-    method === Method.PUT ||
-    method === Method.DELETE ||
-    method === Method.OPTIONS ||
-    method === Method.TRACE
-  );
 }

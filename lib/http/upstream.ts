@@ -40,8 +40,10 @@ export interface Upstream {
   refusedRequest(error: ProxyError): boolean;
   /** Nothing is to be sent on it after all: keeps it for later. Only in place of `begin`. */
   park(): void;
-  /** Gives the exchange up; `user` hears nothing more. */
-  abandon(): void;
+  /** From now on `to` is its user in place of `from`. */
+  replace(from: UpstreamUser, to: UpstreamUser): void;
+  /** Gives the exchange up; `user`, whose it is, hears nothing more. */
+  abandon(user: UpstreamUser): void;
 }
 
 /** Who uses it for an exchange. After `replied`, `switched` or `failed` it is not its any more. */

@@ -5,8 +5,9 @@ import type { Connection } from '../io/connection.ts';
 import { flush } from '../io/send.ts';
 import type { Cluster, Keeper } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
-import { UpstreamConnection } from './h1/upstream.ts';
-import type { Upstream, UpstreamUser } from './upstream.ts';
+import type { Guest } from './gathering.ts';
+import { leaseDialed } from './lease.ts';
+import type { Upstream } from './upstream.ts';
 
 const LOOK_EVERY_MS = 500;
 /** Connections begun for one endpoint at one look, so that one that has just come back is not stormed. */
@@ -41,15 +42,15 @@ export class Warmer implements Keeper {
       if (!standing.eligible || standing.trial !== 'none') continue;
       // One of HTTP/2 is as good as many.
       const missing = pool.share() !== null ? 0 : this.#least - pool.open;
-      for (let i = 0; i < Math.min(missing, AT_ONCE) && pool.roomy; i++) {
-        new UpstreamConnection(this.#cluster, endpoint, new Warming(this.#cluster, endpoint), false);
+      for (let i = 0; i < Math.min(missing, AT_ONCE) && pool.roomy && pool.gathering === null; i++) {
+        leaseDialed(this.#cluster, endpoint, new Warming(this.#cluster, endpoint), false);
       }
     }
   }
 }
 
 /** Puts a connection into the pool as soon as it stands. */
-class Warming implements UpstreamUser {
+class Warming implements Guest {
   readonly #cluster: Cluster;
   readonly #endpoint: Endpoint;
 
@@ -70,6 +71,7 @@ class Warming implements UpstreamUser {
     return null;
   }
 
+  anew(): void {}
   replyHead(): void {}
   replyData(): void {}
   replied(): void {}

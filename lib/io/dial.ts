@@ -1,4 +1,5 @@
-// Connecting to an address: names are resolved and both families tried by Node (RFC 8305), sockets read into our slabs.
+// Connecting to an address, with sockets that read into our slabs. Of a name Node tries all addresses, of both families in
+// turn, as RFC 8305 has it; but one that has not answered for 250 ms is given up for the next rather than raced with it.
 // Whom to dial and what to do when it fails is left to the caller.
 
 import { connect, type Socket } from 'node:net';

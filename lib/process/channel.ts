@@ -13,6 +13,8 @@ export interface Order {
   readonly configuration: Configuration;
   /** Place among the event loops, from 0. */
   readonly place: number;
+  /** How many there are. */
+  readonly count: number;
   /** What session tickets are derived from, and the turn of the clock that it is of. */
   readonly tickets: { readonly secret: Uint8Array; readonly turn: number };
   /** Others bind the same addresses. */

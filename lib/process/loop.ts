@@ -9,6 +9,7 @@ import type { Listener } from '../server/listener.ts';
 import { type Binding, type Prepared, Server } from '../server/server.ts';
 import { TicketKeys } from '../tls/ticket.ts';
 import type { Cluster, ClusterObserver } from '../upstream/cluster.ts';
+import { divideCluster } from '../upstream/division.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { EventLoop, LoopReport, News, Order, PrepareResult } from './channel.ts';
 
@@ -93,8 +94,12 @@ export class OwnLoop implements EventLoop {
     };
   }
 
-  #build({ configuration, tickets: { secret, turn } }: Order): Built {
-    return buildSnapshot(configuration, this.#log, {
+  #build({ configuration, place, count, tickets: { secret, turn } }: Order): Built {
+    const clusters = Object.entries(configuration.clusters).map(
+      ([name, options]) => [name, divideCluster(options, place, count)] as const,
+    );
+    const own = { ...configuration, clusters: Object.fromEntries(clusters) };
+    return buildSnapshot(own, this.#log, {
       ...(this.#built !== null && { before: this.#built }),
       tickets: new TicketKeys(Buffer.from(secret), Date.now, turn),
       told: true,

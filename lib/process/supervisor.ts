@@ -200,7 +200,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       }
       this.#log.info('the successor serves', { pid: started.pid });
       for (const seat of this.#seats) seat.loop?.handOver();
+      // Whoever asks from now on is answered by the successor.
       this.#admin?.handOver();
+      this.#admin?.stop();
+      this.#admin = null;
       void this.#drain(0, 'drained');
       return started;
     });
@@ -351,6 +354,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return {
       configuration,
       place,
+      count,
       tickets: this.#tickets,
       shared: configuration.workers > 0 || SHARES,
       found: this.#found,

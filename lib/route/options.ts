@@ -56,6 +56,8 @@ export interface SplitOptions {
   /** What decides; by default chance does. */
   readonly on?: 'client-ip' | 'header' | 'cookie' | 'query' | 'path' | undefined;
   readonly name?: string | undefined;
+  /** Without `on`: chance decides once, and a cookie of ours keeps the client with it. */
+  readonly sticky?: { readonly cookie: string; readonly maxAgeMs: number; readonly secret: string } | undefined;
 }
 
 /** A route: what it matches (everything, if it does not say) and exactly one action (cluster, split, redirect or respond). */

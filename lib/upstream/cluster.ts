@@ -62,8 +62,10 @@ export class Cluster {
   readonly tls: Originator | null;
   /** Whether it is worth measuring how long exchanges take. */
   measures = false;
+  /** Whether its endpoints may speak HTTP/2, which has many exchanges on one connection. */
+  readonly multiplexes: boolean;
   /** Clients stay with their endpoint; null when they do not. */
-  readonly sticky: Sticky | null;
+  readonly sticky: Sticky<Endpoint> | null;
   /** Finds out how much may be under way; null without that. */
   readonly concurrency: Concurrency | null;
   /** Since the start: retries, those that the budget did not allow, requests sent twice at once. */
@@ -96,6 +98,7 @@ export class Cluster {
     this.options = options;
     this.tls = tls;
     this.#log = log;
+    this.multiplexes = options.protocol === 'h2' || options.tls?.alpn.includes('h2') === true;
     this.sticky = options.sticky === null ? null : new Sticky(options.sticky);
     const { ejection } = options;
     this.concurrency = options.adaptive === null ? null : new Concurrency(options.adaptive);
@@ -291,7 +294,13 @@ export class Cluster {
     (this.#waiting.take() as Waiter | null)?.proceed();
   }
 
-  /** An exchange was answered by `endpoint`, `tookMs` after it was sent (0: not measured). */
+  /** `endpoint` has answered with this status, `tookMs` after it was sent (0: not measured). */
+  answered(endpoint: Endpoint, status: number, tookMs: number): void {
+    if (status === 502 || status === 503 || status === 504) this.failed(endpoint, `status ${status}`);
+    else this.succeeded(endpoint, tookMs);
+  }
+
+  /** An exchange was answered well by `endpoint`, `tookMs` after it was sent (0: not measured). */
   succeeded(endpoint: Endpoint, tookMs: number): void {
     if (this.measures) endpoint.pace.add(tookMs, performance.now());
     if (tookMs > 0) this.concurrency?.add(tookMs, this.#load.active);

@@ -13,7 +13,17 @@ export interface Shareable extends Poolable {
   readonly roomy: boolean;
 }
 
+/** A dial that several wait for. */
+export interface Joinable {
+  /** Whether one more may wait for it. */
+  readonly roomy: boolean;
+}
+
 export class Pool {
+  /** The dial that whoever comes meanwhile can wait for, as its connection will serve several. */
+  gathering: Joinable | null = null;
+  /** Whether the last connection has turned out to serve one at a time, where it might have served several. */
+  single = false;
   /** Open connections, idle ones and those being dialed included. */
   open = 0;
   readonly #idle: Poolable[] = [];
@@ -31,7 +41,7 @@ export class Pool {
 
   /** Whether an exchange could begin now: something idle, or room for one more connection. */
   get available(): boolean {
-    return this.#idle.length > 0 || this.roomy || this.share() !== null;
+    return this.#idle.length > 0 || this.roomy || this.share() !== null || this.gathering?.roomy === true;
   }
 
   /** Whether one more connection may be opened. */

@@ -1,10 +1,10 @@
-// An origin that can be told to misbehave: `node origin.ts NAME PORT`, then one word per line on its standard input.
+// An origin that can be told to misbehave: `node origin.ts NAME PORT HOST`, then one word per line on its standard input.
 
 import { createServer } from 'node:http';
-import type { Socket } from 'node:net';
+import { Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
-const [name = 'origin', port = '0'] = process.argv.slice(2);
+const [name = 'origin', port = '0', host = '127.0.0.1'] = process.argv.slice(2);
 let mode = 'well';
 let asked = 0;
 
@@ -21,9 +21,15 @@ const server = createServer((request, response) => {
   });
 });
 server.keepAliveTimeout = 60_000;
-server.listen(Number(port), '127.0.0.1', () => process.stdout.write('listening\n'));
+server.listen(Number(port), host, () => process.stdout.write('listening\n'));
 createInterface({ input: process.stdin }).on('line', (line) => {
+  const before = mode;
   mode = line.trim();
+  if (mode === 'closed') {
+    // The port alone, and at once: the server's own way would wait for its connections.
+    Server.prototype.close.call(server);
+    server.closeAllConnections();
+  } else if (before === 'closed') server.listen(Number(port), host);
 });
 process.on('SIGTERM', () => {
   server.close(() => process.exit(0));

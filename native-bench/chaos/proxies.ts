@@ -7,8 +7,19 @@ import { fileURLToPath } from 'node:url';
 export interface Tormented {
   readonly name: string;
   readonly command: string;
-  /** Writes what it needs into `folder`; answers its arguments. */
-  prepare(folder: string, port: number, origins: readonly number[]): readonly string[];
+  /** Writes what it needs into `folder`; answers its arguments, null when it cannot do what is asked for. */
+  prepare(folder: string, setup: Setup): readonly string[] | null;
+}
+
+export interface Setup {
+  /** Where it listens. */
+  readonly port: number;
+  /** `HOST:PORT` of each. */
+  readonly origins: readonly string[];
+  /** 0: none. */
+  readonly slowStartS: number;
+  /** Where origins are found by name: that name, the port they all have, and the port of the server that knows it. */
+  readonly names: { readonly name: string; readonly port: number; readonly server: number } | null;
 }
 
 const MAIN = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url));
@@ -16,15 +27,20 @@ const MAIN = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url));
 const millrace: Tormented = {
   name: 'millrace',
   command: process.execPath,
-  prepare(folder, port, origins) {
+  prepare(folder, { port, origins, slowStartS, names }) {
     const file = join(folder, 'millrace.yaml');
+    const endpoints =
+      names === null
+        ? `endpoints: [${origins.map((origin) => `"${origin}"`).join(', ')}]`
+        : `discovery: { dns: { name: ${names.name}, port: ${names.port}, every: 1s, minTtl: 500ms, servers: ["127.0.0.1:${names.server}"] } }`;
     writeFileSync(
       file,
       `log: { level: error }
 listeners: { web: { bind: "127.0.0.1:${port}", cluster: app } }
 clusters:
   app:
-    endpoints: [${origins.map((origin) => `"127.0.0.1:${origin}"`).join(', ')}]
+    ${endpoints}
+    slowStart: ${slowStartS}s
     health: { path: /healthz, interval: 1s, fastInterval: 500ms, timeout: 500ms, rise: 2, fall: 2 }
     ejection: { failures: 3, for: 2s }
     retries: { attempts: 2, on: [connect, reset, refused, timeout, 503], timeout: 1s }
@@ -37,12 +53,25 @@ clusters:
 const haproxy: Tormented = {
   name: 'haproxy',
   command: 'haproxy',
-  prepare(folder, port, origins) {
+  prepare(folder, { port, origins, slowStartS, names }) {
     const file = join(folder, 'haproxy.cfg');
-    const servers = origins.map(
-      (origin, i) =>
-        `  server s${i} 127.0.0.1:${origin} check inter 1s fastinter 500ms rise 2 fall 2 observe layer7 error-limit 3 on-error mark-down`,
-    );
+    const check = `check inter 1s fastinter 500ms rise 2 fall 2 observe layer7 error-limit 3 on-error mark-down${slowStartS > 0 ? ` slowstart ${slowStartS}s` : ''}`;
+    const servers =
+      names === null
+        ? origins.map((origin, i) => `  server s${i} ${origin} ${check}`)
+        : [
+            `  server-template s ${origins.length} ${names.name}:${names.port} ${check} resolvers own resolve-prefer ipv4 init-addr libc,none`,
+          ];
+    const resolvers =
+      names === null
+        ? ''
+        : `resolvers own
+  nameserver own 127.0.0.1:${names.server}
+  timeout resolve 1s
+  timeout retry 500ms
+  hold valid 1s
+  hold obsolete 1s
+`;
     writeFileSync(
       file,
       `global
@@ -58,7 +87,7 @@ defaults
   option redispatch 1
   retry-on conn-failure empty-response response-timeout 503
   http-reuse safe
-frontend web
+${resolvers}frontend web
   bind 127.0.0.1:${port}
   default_backend app
 backend app
@@ -66,16 +95,18 @@ backend app
 ${servers.join('\n')}
 `,
     );
-    return ['-f', file, '-db'];
+    return ['-f', file, '-db', '-q'];
   },
 };
 
 const nginx: Tormented = {
   name: 'nginx',
   command: 'nginx',
-  prepare(folder, port, origins) {
+  prepare(folder, { port, origins, slowStartS, names }) {
     const file = join(folder, 'nginx.conf');
-    const servers = origins.map((origin) => `    server 127.0.0.1:${origin} max_fails=3 fail_timeout=2s;`);
+    // Lists by name and slow start are for those who pay.
+    if (names !== null || slowStartS > 0) return null;
+    const servers = origins.map((origin) => `    server ${origin} max_fails=3 fail_timeout=2s;`);
     writeFileSync(
       file,
       `daemon off;

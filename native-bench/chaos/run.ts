@@ -1,92 +1,18 @@
 // Faults of origins under steady load, the same for every proxy: what clients notice, how soon the proxy does, and how soon
 // an origin that is well again gets its share. Prints a table; some minutes. `node run.ts [FAULT...]`.
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Answered, Crowd } from './crowd.ts';
+import { FAULTS, type Fault } from './faults.ts';
+import { Fleet, freePort, NAME, pause, started } from './fleet.ts';
 import { TORMENTED, type Tormented } from './proxies.ts';
 
 const CLIENTS = 64;
-const ORIGIN = fileURLToPath(new URL('./origin.ts', import.meta.url));
 
-/** The origins of a run; the first is the one that suffers. */
-class Fleet {
-  readonly ports: number[] = [];
-  readonly #origins: ChildProcess[] = [];
-
-  async start(count: number): Promise<void> {
-    for (let i = 0; i < count; i++) this.ports.push(await freePort());
-    for (let i = 0; i < count; i++) await this.revive(i);
-  }
-
-  async revive(place: number): Promise<void> {
-    const origin = spawn(process.execPath, [ORIGIN, `o${place}`, String(this.ports[place])], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    this.#origins[place] = origin;
-    started.add(origin);
-    await once(origin.stdout!, 'data');
-  }
-
-  tell(place: number, mode: string): void {
-    this.#origins[place]!.stdin!.write(`${mode}\n`);
-  }
-
-  async kill(place: number, signal: NodeJS.Signals): Promise<void> {
-    const origin = this.#origins[place]!;
-    origin.kill(signal);
-    if (signal === 'SIGSTOP' || signal === 'SIGCONT') return;
-    if (origin.exitCode === null && origin.signalCode === null) await once(origin, 'exit');
-    started.delete(origin);
-  }
-}
-
-interface Fault {
-  readonly name: string;
-  /** Begins. */
-  strike(fleet: Fleet): Promise<void> | void;
-  /** Ends. */
-  heal(fleet: Fleet): Promise<void> | void;
-  /** The fault strikes and heals by itself within `strike`, so nothing can be timed. */
-  readonly whole?: boolean;
-}
-
-const FAULTS: readonly Fault[] = [
-  { name: 'killed', strike: (fleet) => fleet.kill(0, 'SIGKILL'), heal: (fleet) => fleet.revive(0) },
-  { name: 'stopped', strike: (fleet) => fleet.kill(0, 'SIGSTOP'), heal: (fleet) => fleet.kill(0, 'SIGCONT') },
-  { name: 'silent', strike: (fleet) => fleet.tell(0, 'silent'), heal: (fleet) => fleet.tell(0, 'well') },
-  { name: 'cut-heads', strike: (fleet) => fleet.tell(0, 'cut'), heal: (fleet) => fleet.tell(0, 'well') },
-  { name: 'tenth-503', strike: (fleet) => fleet.tell(0, 'errors'), heal: (fleet) => fleet.tell(0, 'well') },
-  {
-    name: 'rolling',
-    whole: true,
-    async strike(fleet) {
-      for (let place = 0; place < fleet.ports.length; place++) {
-        await fleet.kill(place, 'SIGTERM');
-        await pause(300);
-        await fleet.revive(place);
-        await pause(4000);
-      }
-    },
-    heal: () => {},
-  },
-  {
-    name: 'all-dead',
-    async strike(fleet) {
-      await Promise.all(fleet.ports.map((_, place) => fleet.kill(place, 'SIGKILL')));
-    },
-    async heal(fleet) {
-      await Promise.all(fleet.ports.map((_, place) => fleet.revive(place)));
-    },
-  },
-];
-
-const started = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of started) child.kill('SIGKILL');
 });
@@ -119,9 +45,16 @@ async function torment(proxy: Tormented, fault: Fault): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-chaos-'));
   mkdirSync(join(folder, 'logs'));
   const fleet = new Fleet();
-  await fleet.start(3);
+  await fleet.start(3, fault.named === true);
   const port = await freePort();
-  const running = spawn(proxy.command, [...proxy.prepare(folder, port, fleet.ports)], {
+  const { slowStartS = 0 } = fault;
+  const names = fault.named === true ? { name: NAME, port: fleet.ports[0]!, server: fleet.names!.port } : null;
+  const args = proxy.prepare(folder, { port, origins: fleet.addresses, slowStartS, names });
+  if (args === null) {
+    await fleet.end();
+    return ['-', '-', 'not in its free edition', '-', '-', '-'];
+  }
+  const running = spawn(proxy.command, [...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   started.add(running);
@@ -129,12 +62,13 @@ async function torment(proxy: Tormented, fault: Fault): Promise<string[]> {
     await accepting(port);
     const crowd = new Crowd(port, CLIENTS);
     await pause(2000);
+    await fault.before?.(fleet);
     const struckMs = performance.now();
     await fault.strike(fleet);
     await pause(fault.whole ? 0 : 5000);
     const healedMs = performance.now();
     await fault.heal(fleet);
-    await pause(6000);
+    await pause(slowStartS > 0 ? (slowStartS + 4) * 1000 : 6000);
     await crowd.stop();
     const { answers } = crowd;
     const faults = answers.filter((answer) => answer.fault !== '');
@@ -146,12 +80,14 @@ async function torment(proxy: Tormented, fault: Fault): Promise<string[]> {
       kinds || '-',
       fault.whole ? '-' : leftAlone(answers, struckMs, healedMs),
       fault.whole ? '-' : usedAgain(answers, healedMs),
-      fleet.ports.map((_, place) => percent(end, `o${place}`)).join(' '),
+      slowStartS > 0
+        ? `${everySecond(answers, healedMs).join(' ')} each second`
+        : fleet.ports.map((_, place) => percent(end, `o${place}`)).join(' '),
     ];
   } finally {
     running.kill('SIGKILL');
     started.delete(running);
-    for (let place = 0; place < 3; place++) await fleet.kill(place, 'SIGKILL');
+    await fleet.end();
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -169,6 +105,17 @@ function usedAgain(answers: readonly Answered[], healedMs: number): string {
   return first === undefined ? 'never' : `${((first.atMs - healedMs) / 1000).toFixed(1)} s`;
 }
 
+/** The share of the one that suffered, for each second since it was healed. */
+function everySecond(answers: readonly Answered[], healedMs: number): string[] {
+  const seconds = Math.floor((performance.now() - healedMs) / 1000);
+  return Array.from({ length: seconds }, (_, second) =>
+    percent(
+      answers.filter(({ atMs }) => Math.floor((atMs - healedMs) / 1000) === second),
+      'o0',
+    ),
+  );
+}
+
 function percent(answers: readonly Answered[], origin: string): string {
   return `${Math.round((answers.filter((answer) => answer.origin === origin).length / Math.max(1, answers.length)) * 100)}%`;
 }
@@ -183,19 +130,6 @@ function format(table: readonly string[][]): string {
         .trimEnd(),
     )
     .join('\n');
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function accepting(port: number): Promise<void> {

@@ -5,8 +5,9 @@ import { headRewrite } from './head-rewrite.ts';
 import { parser } from './parser.ts';
 import { picker } from './picker.ts';
 import { pool } from './pool.ts';
+import { publish } from './publish.ts';
 import { routeLookup } from './route-lookup.ts';
 import type { Subject } from './subject.ts';
 import { wheel } from './wheel.ts';
 
-export const SUBJECTS: readonly Subject[] = [detection, parser, routeLookup, picker, pool, headRewrite, wheel];
+export const SUBJECTS: readonly Subject[] = [detection, parser, routeLookup, picker, publish, pool, headRewrite, wheel];

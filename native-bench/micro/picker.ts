@@ -36,6 +36,7 @@ export const picker: Subject = {
         name: `${policy}, ${count} endpoints`,
         cases: [byKey(policy, endpointsOf(count, weightAt)), weightedRandom(endpointsOf(count, weightAt))],
       })),
+      { name: `first, ${count} endpoints`, cases: firstOfAll(endpointsOf(count, () => 1)) },
     ]),
 };
 
@@ -148,6 +149,19 @@ function firstLeast(endpoints: readonly Endpoint[]): Case {
     },
     answer: () => judge(judged, () => another(ring, pick)),
   });
+}
+
+/** The first that is well, where the very first is not. */
+function firstOfAll(endpoints: readonly Endpoint[]): Case[] {
+  endpoints[0]!.standing.health = 'down';
+  const picker = pickerFor('first', endpoints.slice(1));
+  const search = (): Endpoint => endpoints.find(({ standing }) => standing.eligible)!;
+  const answer = (pick: () => Endpoint) => () => endpoints.indexOf(pick());
+  const pick = (): Endpoint => picker.pick(null, 0)!;
+  return [
+    ours(PER_RUN, { operate: () => pick().weight, answer: answer(pick) }),
+    theirs(PER_RUN, 'search', '', { operate: () => search().weight, answer: answer(search) }),
+  ];
 }
 
 function twoChoices(endpoints: readonly Endpoint[]): Case {

@@ -60,6 +60,9 @@ const INTRODUCTION = [
   'throughput and latency also depend on the origin and the load generator. Unless a scenario says otherwise its load is',
   'a closed loop: latency then shows queueing at full load and is not the latency of a proxy with time to spare. Behind a',
   'name, `!` marks a peer that had errors, and `~` one whose core was disturbed by other work.',
+  '',
+  'What clusters choose and publish in, and what clients notice of origins that fail, is measured by other programs:',
+  '[clusters](decisions/clusters.md).',
 ];
 
 function factTable(report: Report): string[] {

@@ -27,6 +27,8 @@ listeners:
       - match: { host: api.test, path: /v1/* }
         split: { clusters: { app: 3, shard: 1 }, on: client-ip }
         mirror: { cluster: app, share: 5% }
+      - match: { path: /canary }
+        split: { clusters: { app: 3, shard: 0 }, sticky: { cookie: version } }
       - match: { path: /old }
         redirect: { to: /new }
       - match: { host: "*.test" }
@@ -43,12 +45,18 @@ test('it names the listener by port, the first route that matches, and every end
   assert.equal(split.code, 0, split.err);
   assert.match(
     split.out,
-    /^listener {3}web \(http\)\nroute {6}routes\[0\], the first of 3 that matches: host \["api\.test"\], path \["\/v1\/\*"\]/,
+    /^listener {3}web \(http\)\nroute {6}routes\[0\], the first of 4 that matches: host \["api\.test"\], path \["\/v1\/\*"\]/,
   );
   assert.match(split.out, /mirror {5}5% of such requests are copied to app/);
   assert.match(
     split.out,
-    /cluster {4}app: 75%\n.*\n.*10\.0\.0\.1:1: weight 1, 25%\n.*10\.0\.0\.2:1: weight 3, 75%\n.*10\.0\.0\.3:1: not used: a backup/,
+    /split {6}by client-ip\ncluster {4}app: 75%(?: {2}<- this one)?\n.*\n.*10\.0\.0\.1:1: weight 1, 25%\n.*10\.0\.0\.2:1: weight 3, 75%\n.*10\.0\.0\.3:1: not used: a backup/,
+  );
+  assert.equal(split.out.match(/^cluster .*<- this one$/gm)?.length, 1);
+  const canary = await explain(t, file, '--url', 'http://x:8080/canary');
+  assert.match(
+    canary.out,
+    /split {6}by chance\nsticky {5}before that, the cluster that cookie version names\ncluster {4}app: 100%\n/,
   );
   assert.match((await explain(t, file, '--url', 'http://x.test:8080/old')).out, /redirect {3}308 to \/new/);
   assert.match(
@@ -59,7 +67,7 @@ test('it names the listener by port, the first route that matches, and every end
   const none = await explain(t, file, '--url', 'http://other:8080/');
   assert.deepEqual(
     [none.code, none.out],
-    [1, 'listener   web (http)\nroute      none of 3 matches, so the answer is 404\n'],
+    [1, 'listener   web (http)\nroute      none of 4 matches, so the answer is 404\n'],
   );
 });
 

@@ -74,7 +74,9 @@ test('a document with every key becomes option values without units, text or def
   });
   assert.equal(web.routes[0]?.rewrite?.setRequest?.['x-a'], '${b}');
   assert.deepEqual(web.routes[1]?.redirect, { to: '/new/*', status: 308 });
-  assert.deepEqual(web.routes[2]?.respond, { status: 200, body: 'ok', headers: { 'x-up': '1' } });
+  const sticky = { cookie: 'version', maxAgeMs: 86_400_000, secret: '0123456789abcdef' };
+  assert.deepEqual(web.routes[2]?.split, { clusters: { api: 95, next: 5 }, sticky });
+  assert.deepEqual(web.routes[3]?.respond, { status: 200, body: 'ok', headers: { 'x-up': '1' } });
   assert.deepEqual(configuration.listeners['plain']?.trustedProxies, ['10.0.0.0/8', '::1']);
   const api = configuration.clusters['api']!;
   assert.deepEqual(
@@ -88,6 +90,17 @@ test('a document with every key becomes option values without units, text or def
   const unlimited = { maxAgeMs: 0, maxRequests: 0, warm: 0 };
   assert.deepEqual(api.pool, { idle: 0, max: 10, idleTimeoutMs: 5_000, queue: 0, queueTimeoutMs: 100, ...unlimited });
   assert.deepEqual(api.timeouts, { connectMs: 250, responseMs: 0, idleMs: 0 });
+  assert.deepEqual(api.retries, {
+    attempts: 3,
+    on: new Set(['connect']),
+    statuses: new Set([503]),
+    unsafe: false,
+    budget: 0.5,
+    eachMs: 2_000,
+    hedgeMs: 200,
+    backoffMs: 10,
+    longestBackoffMs: 100,
+  });
 });
 
 test('what is left out gets safe defaults, and every time limit is finite', () => {

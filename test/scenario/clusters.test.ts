@@ -119,7 +119,11 @@ test('statuses that are to be tried again are, within the budget, and what may d
     response.end('ok');
   };
   const ports = [await serve(t, unsteady), await serve(t, unsteady)];
-  const proxy = await proxyTo(t, ports, 'retries: { on: [connect, 503], budget: 100% }\n    ejection: { max: 0% }');
+  const proxy = await proxyTo(
+    t,
+    ports,
+    'retries: { on: [connect, 503], attempts: 6, budget: 100% }\n    ejection: { max: 0% }',
+  );
   const crowd = new Crowd(proxy.port('web'), { clients: 8, ask: getAndPut });
   await eventually(() => crowd.asked > 400, 'some requests');
   await crowd.stop();
@@ -302,6 +306,72 @@ test('a split shares requests out by weight, and a client stays where its key le
     seen.add(first);
   }
   assert.equal(seen.size, 2);
+});
+
+test('a client that chance has sent to a part of a split stays there by our cookie, whatever the shares become', async (t) => {
+  const ports = [
+    await serve(t, (request, response) => response.end(`0 ${request.headers.cookie ?? ''}`)),
+    await serve(t, (request, response) => response.end(`1 ${request.headers.cookie ?? ''}`)),
+  ];
+  const split = (shares: string, more = '') =>
+    splitProxy(t, ports, `split: { clusters: { ${shares} }, sticky: { cookie: v, secret: 0123456789abcdef${more} } }`);
+  const ask = async (proxy: TestProxy, cookie = '') => {
+    const reply = await fetch(`http://127.0.0.1:${proxy.port('web')}/`, { headers: { cookie } });
+    return { part: (await reply.text())[0]!, set: reply.headers.getSetCookie() };
+  };
+  const even = await split('c0: 1, c1: 1', ', maxAge: 1h');
+  const cookies = new Map<string, string>();
+  for (let i = 0; i < 60; i++) {
+    const { part, set } = await ask(even);
+    assert.equal(set.length, 1);
+    assert.match(set[0]!, /^v=[\w-]{22}; Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax$/);
+    cookies.set(part, set[0]!.split(';')[0]!);
+  }
+  assert.equal(cookies.size, 2);
+  const uneven = await split('c0: 9999, c1: 1');
+  for (const proxy of [even, uneven]) {
+    for (const [part, cookie] of cookies) {
+      for (let i = 0; i < 5; i++) assert.deepEqual(await ask(proxy, `a=b; ${cookie}; c=d`), { part, set: [] });
+    }
+  }
+  // Nobody chooses by what he makes up, and of what he sends nothing comes back.
+  const forged = ['v=c1', 'v=1', 'v=', 'v', `v=${'x'.repeat(5000)}`, 'v=__proto__', 'xv=1', `${cookies.get('1')}x`];
+  for (const cookie of forged) {
+    const { part, set } = await ask(uneven, cookie);
+    assert.equal(part, '0', cookie);
+    assert.equal(set[0]?.split(';')[0], cookies.get('0'));
+  }
+  // A cluster that is to get nothing any more gets nothing.
+  const over = await split('c0: 1, c1: 0');
+  const moved = await ask(over, cookies.get('1'));
+  assert.deepEqual([moved.part, moved.set[0]?.split(';')[0]], ['0', cookies.get('0')]);
+  const other = await split('c0: 1');
+  assert.equal((await ask(other, cookies.get('1'))).part, '0');
+});
+
+test('the cookie of a split goes beside that of an endpoint, and not with errors of ours', async (t) => {
+  const port = await serve(t, (request, response) => {
+    if (request.url === '/early') response.writeEarlyHints({ link: '</a>; rel=preload' });
+    response.setHeader('Set-Cookie', 'own=1').end('ok');
+  });
+  const proxy = await startProxy(
+    t,
+    `
+listeners:
+  web: { bind: "127.0.0.1:0", routes: [{ split: { clusters: { app: 1 }, sticky: {} } }] }
+  dead: { bind: "127.0.0.1:0", routes: [{ split: { clusters: { gone: 1 }, sticky: {} } }] }
+clusters:
+  app: { endpoints: ["127.0.0.1:${port}"], sticky: {} }
+  gone: { endpoints: ["127.0.0.1:${await freePort()}"], retries: { attempts: 0 } }
+`,
+  );
+  for (const path of ['/', '/early']) {
+    const reply = await fetch(`http://127.0.0.1:${proxy.port('web')}${path}`);
+    const names = reply.headers.getSetCookie().map((line) => line.split('=')[0]);
+    assert.deepEqual(names.sort(), ['millrace', 'millrace-split', 'own']);
+  }
+  const refused = await fetch(`http://127.0.0.1:${proxy.port('dead')}/`);
+  assert.deepEqual([refused.status, refused.headers.getSetCookie()], [502, []]);
 });
 
 test('a shadow sees whole copies of requests, and whatever it does, clients notice nothing', async (t) => {

@@ -8,6 +8,7 @@ import { Concurrency } from '../../lib/upstream/concurrency.ts';
 import { Ejection } from '../../lib/upstream/ejection.ts';
 import { Endpoint } from '../../lib/upstream/endpoint.ts';
 import type { ClusterOptions, EjectionOptions, EndpointOptions, Policy } from '../../lib/upstream/options.ts';
+import type { Poolable } from '../../lib/upstream/pool.ts';
 import { select } from '../../lib/upstream/selection.ts';
 import { WINDOW_S } from '../../lib/upstream/standing.ts';
 import { clusterOptions } from '../support/cluster.ts';
@@ -175,62 +176,127 @@ test('one that takes many times as long as the others is put aside, but not for 
 
 const POLICIES: readonly Policy[] = ['round-robin', 'least-requests', 'random', 'hash', 'first', 'latency'];
 
+/** A connection that can be kept, by the rules of pools. */
+class Lease implements Poolable {
+  readonly endpoint: Endpoint;
+  constructor(endpoint: Endpoint) {
+    this.endpoint = endpoint;
+    endpoint.pool.opened();
+  }
+  retire(): void {
+    this.endpoint.pool.closed(this);
+  }
+}
+
+const WHAT = ['pick', 'end', 'fail', 'succeed', 'outrun', 'down', 'up', 'trial', 'publish', 'retry', 'endRetry'];
+const CHANGES = ['find', 'add', 'remove', 'drain', 'use', 'weigh'];
+
 test('no sequence of changes, faults and exchanges yields an endpoint that is gone, a negative count or a lost lease', () => {
-  const step = fc.record({
-    what: fc.constantFrom(
-      'update',
-      'pick',
-      'end',
-      'fail',
-      'succeed',
-      'undecided',
-      'down',
-      'up',
-      'publish',
-      'retry',
-      'endRetry',
-    ),
-    at: fc.nat(1000),
-  });
+  const step = fc.record({ what: fc.constantFrom(...WHAT, ...CHANGES), at: fc.nat(1000) });
   fc.assert(
-    fc.property(fc.constantFrom(...POLICIES), fc.array(step, { maxLength: 120 }), (balance, steps) => {
+    fc.property(fc.constantFrom(...POLICIES), fc.array(step, { minLength: 20, maxLength: 150 }), (balance, steps) => {
       const cluster = new Cluster('c', sampleOptions(balance));
-      const open: Endpoint[] = [];
+      const everSeen = new Set<Endpoint>();
+      const open: Lease[] = [];
+      // What the operator has said last, of those that are still there.
+      const said = new Map<string, { weight?: number; draining?: boolean }>();
       let retries = 0;
+      const finish = (at: number, what: string): void => {
+        const [lease] = open.splice(at % Math.max(1, open.length), 1);
+        if (lease === undefined) return;
+        const { endpoint } = lease;
+        if (what === 'fail') cluster.failed(endpoint, 'x');
+        else if (what === 'succeed') cluster.succeeded(endpoint, at % 100);
+        else if (what === 'outrun') cluster.outrun(endpoint, at % 100);
+        else cluster.undecided(endpoint);
+        endpoint.leave();
+        if (what === 'fail') endpoint.pool.closed(lease);
+        else endpoint.pool.give(lease);
+      };
       for (const { what, at } of steps) {
         const member = cluster.endpoints[at % Math.max(1, cluster.endpoints.length)];
-        if (what === 'update') cluster.update(Array.from({ length: at % 5 }, (_, place) => options((at + place) % 7)));
-        else if (what === 'pick') {
-          const tried = open.slice(0, at % 3);
+        if (what === 'pick') {
+          const tried = open.slice(0, at % 3).map(({ endpoint }) => endpoint);
           const endpoint = cluster.pickAvailable(tried, at);
           if (endpoint === null) continue;
           assert.ok(cluster.endpoints.includes(endpoint), 'an endpoint that is gone');
+          assert.ok(!endpoint.standing.draining, 'an endpoint that is draining');
           endpoint.enter();
-          open.push(endpoint);
-        } else if (what === 'end' || what === 'fail' || what === 'succeed' || what === 'undecided') {
-          const [endpoint] = open.splice(at % Math.max(1, open.length), 1);
-          if (endpoint === undefined) continue;
-          if (what === 'fail') cluster.failed(endpoint, 'x');
-          else if (what === 'succeed') cluster.succeeded(endpoint, at % 100);
-          else cluster.undecided(endpoint);
-          endpoint.leave();
+          open.push((endpoint.pool.take() as Lease | null) ?? new Lease(endpoint));
         } else if (what === 'down' || what === 'up') {
           if (member !== undefined) cluster.found(member, what, 'x');
+        } else if (what === 'trial') {
+          // As time brings it.
+          const aside = cluster.endpoints.find(({ standing }) => standing.ejected);
+          if (aside === undefined) continue;
+          aside.standing.ejected = false;
+          aside.standing.trial = 'wanted';
+          cluster.publish();
         } else if (what === 'publish') cluster.publish();
         else if (what === 'retry') retries += cluster.beginRetry() ? 1 : 0;
-        else if (retries > 0) {
+        else if (what === 'endRetry') {
+          if (retries === 0) continue;
           cluster.endRetry();
           retries--;
-        }
+        } else if (CHANGES.includes(what)) {
+          change(cluster, said, what, at, member);
+        } else finish(at, what);
+        for (const endpoint of cluster.endpoints) everSeen.add(endpoint);
         assert.equal(cluster.active, open.length);
-        for (const endpoint of cluster.endpoints) {
-          assert.equal(endpoint.active, open.filter((one) => one === endpoint).length);
+        for (const endpoint of everSeen) {
+          const held = open.filter((one) => one.endpoint === endpoint).length;
+          assert.equal(endpoint.active, held);
+          assert.equal(endpoint.pool.open, held + endpoint.pool.idle);
+          assert.ok(endpoint.standing.trial !== 'underway' || held > 0, 'a trial that nobody makes');
+          if (!cluster.endpoints.includes(endpoint)) assert.equal(endpoint.pool.idle, 0, 'kept for nobody');
         }
       }
+      while (open.length > 0) finish(0, 'succeed');
+      for (const endpoint of everSeen) {
+        const kept = cluster.endpoints.includes(endpoint) ? endpoint.pool.idle : 0;
+        assert.deepEqual([endpoint.active, endpoint.pool.open], [0, kept]);
+      }
+      assert.equal(cluster.active, 0);
     }),
-    { numRuns: 300 },
+    { numRuns: 400 },
   );
 });
+
+/** A source finds endpoints, or an operator says something; what he said holds as long as the endpoint is there. */
+function change(
+  cluster: Cluster,
+  said: Map<string, { weight?: number; draining?: boolean }>,
+  what: string,
+  at: number,
+  member: Endpoint | undefined,
+): void {
+  const named = (name: string) => cluster.endpoints.find((endpoint) => endpoint.name === name);
+  const before = new Set(cluster.endpoints);
+  if (what === 'find') cluster.find(Array.from({ length: at % 5 }, (_, place) => options(4 + ((at + place) % 7))));
+  else if (what === 'add') {
+    const endpoint = options(at % 12);
+    const name = `10.0.0.${at % 12}:80`;
+    const known = named(name) !== undefined;
+    assert.equal(cluster.change({ kind: 'add', endpoint }), known ? 'known already' : null);
+    assert.ok(named(name) !== undefined);
+  } else if (what === 'remove') {
+    const name = member?.name ?? 'nobody:1';
+    assert.equal(cluster.change({ kind: 'remove', name }), member === undefined ? 'not known' : null);
+    assert.equal(named(name), undefined, 'it is still there');
+  } else if (member !== undefined) {
+    const { name } = member;
+    const now = what === 'weigh' ? { weight: 1 + (at % 256) } : { draining: what === 'drain' };
+    assert.equal(cluster.change({ kind: 'set', name, ...now }), null);
+    said.set(name, { ...said.get(name), ...now });
+  }
+  for (const name of said.keys()) if (named(name) === undefined) said.delete(name);
+  for (const { name, weight, standing } of cluster.endpoints) {
+    const { weight: wanted = 1, draining = false } = said.get(name) ?? {};
+    assert.deepEqual([weight, standing.draining], [wanted, draining], name);
+  }
+  // Those that stay are the same, with all that they hold.
+  for (const endpoint of before) assert.ok(named(endpoint.name) === undefined || named(endpoint.name) === endpoint);
+}
 
 function sampleOptions(balance: Policy): ClusterOptions {
   const hash = { on: 'path', name: '', bound: 1.5 } as const;
@@ -240,6 +306,7 @@ function sampleOptions(balance: Policy): ClusterOptions {
     endpoints: [options(1), options(2), options(3)],
     ejection: { ...EJECTION, failures: 1 },
     slowStartMs: 5,
+    pool: { ...POOL, idle: 2, max: 3 },
   });
 }
 

@@ -36,17 +36,24 @@ const hash = section({
     ),
 });
 
-const sticky = section({
-  cookie: text('name', checkToken).prefault('millrace').describe('Name of the cookie.'),
-  maxAge: duration({ max: 400 * 24 * 60 * 60 * 1000 })
-    .prefault('0s')
-    .describe('How long browsers keep it; 0: until they are closed.'),
-  secret: text('secret', (value) => (value.length >= 16 ? '' : 'must have 16 characters at least'))
-    .optional()
-    .describe(
-      'What cookies are signed with: the same for all proxies that share clients. By default one is made and kept in the state folder.',
-    ),
-});
+/** Names of cookies that clients stay with something by, unless the document says others. */
+export const SEAT_COOKIE = 'millrace';
+export const SPLIT_COOKIE = 'millrace-split';
+
+/** A cookie of ours that clients stay with something by, called so unless the document says how. */
+export function sticky(cookie: string) {
+  return section({
+    cookie: text('name', checkToken).prefault(cookie).describe('Name of the cookie.'),
+    maxAge: duration({ max: 400 * 24 * 60 * 60 * 1000 })
+      .prefault('0s')
+      .describe('How long browsers keep it; 0: until they are closed.'),
+    secret: text('secret', (value) => (value.length >= 16 ? '' : 'must have 16 characters at least'))
+      .optional()
+      .describe(
+        'What cookies are signed with: the same for all proxies that share clients. By default one is made and kept in the state folder.',
+      ),
+  });
+}
 
 const health = section({
   path: text('path', (value) => (/^\/[\x21-\x7e]*$/.test(value) ? '' : 'must begin with / and hold no spaces'))
@@ -197,7 +204,9 @@ export const cluster = section({
     .prefault([])
     .describe('The addresses behind this name: each an address, or a map. None only with `discovery`.'),
   discovery: discovery.optional().describe('Where more endpoints are found; one of its keys.'),
-  sticky: sticky.optional().describe('Clients stay with their endpoint by a cookie, as long as it is well.'),
+  sticky: sticky(SEAT_COOKIE)
+    .optional()
+    .describe('Clients stay with their endpoint by a cookie, as long as it is well.'),
   health: health.optional().describe('Active checks: one of `path`, `tcp`, `tls` and `grpc`.'),
   ejection: ejection.prefault({}).describe('Endpoints that fail traffic are put aside for a while.'),
   retries: retries.prefault({}).describe('What is tried again when an endpoint fails a request.'),

@@ -18,6 +18,7 @@ import {
   releaseParser,
   Verdict,
 } from '../../wire/http1/parser.ts';
+import type { Gathering, Guest } from '../gathering.ts';
 import { UpstreamSession } from '../h2/upstream.ts';
 import type { Upstream, UpstreamUser } from '../upstream.ts';
 import { sendChunk, sendLastChunk } from './chunks.ts';
@@ -46,6 +47,10 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
   #connected = false;
   #bodyless = false;
   #upgrading: boolean;
+  /** Who else waits for it while it is dialed; null when nobody can. */
+  #gathering: Gathering | null;
+  /** Whether it serves nobody but its first user. */
+  readonly #alone: boolean;
   #chunked = false;
   #switching = false;
   #interim = false;
@@ -57,9 +62,18 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
 
   /**
    * Begins to connect for `user`, who is told by `connected` or `failed`. `upgrading`: for a request that only HTTP/1.1 can
-   * carry.
+   * carry. `alone`: nobody else is to use it.
    */
-  constructor(cluster: Cluster, endpoint: Endpoint, user: UpstreamUser, upgrading: boolean) {
+  constructor(
+    cluster: Cluster,
+    endpoint: Endpoint,
+    user: UpstreamUser,
+    upgrading: boolean,
+    gathering: Gathering | null = null,
+    alone = false,
+  ) {
+    this.#gathering = gathering;
+    this.#alone = alone;
     this.endpoint = endpoint;
     this.#upgrading = upgrading;
     this.#cluster = cluster;
@@ -121,8 +135,20 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
     return error.detail === 'EPIPE' && this.connection.pushes === this.#pushes + 1;
   }
 
-  /** Closes the connection: nobody knows where the next reply would begin. */
-  abandon(): void {
+  replace(from: UpstreamUser, to: UpstreamUser): void {
+    if (this.#user === from) this.#user = to;
+    else this.#gathering?.replace(from, to as Guest);
+  }
+
+  /** Closes the connection, since nobody knows where the next reply would begin; not one that others wait for. */
+  abandon(user: UpstreamUser | null): void {
+    const gathering = this.#gathering;
+    if (gathering !== null) {
+      if (user !== null && user !== this.#user) return gathering.leave(user);
+      this.#user = gathering.next();
+      if (this.#user !== null) return;
+      gathering.close();
+    }
     this.#user = null;
     this.#dispose();
     this.connection.destroy();
@@ -157,19 +183,31 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
 
   #begun(multiplexed: boolean): void {
     const user = this.#user;
+    const gathering = this.#gathering;
+    const { pool } = this.endpoint;
     this.#connected = true;
     this.connection.expireIn(0);
-    if (!multiplexed) return user?.connected(this);
+    if (this.#cluster.multiplexes && !this.#upgrading) pool.single = !multiplexed;
+    if (!multiplexed) {
+      this.#gathering = null;
+      gathering?.close();
+      user?.connected(this);
+      return gathering?.dissolve();
+    }
     // The connection is the session's from here on, and so is its place in the pool.
     this.#user = null;
     this.#counted = false;
-    const session = new UpstreamSession(this.connection, this.#cluster, this.endpoint);
-    if (user !== null) user.connected(session.open());
+    const session = new UpstreamSession(this.connection, this.#cluster, this.endpoint, gathering);
+    const stream = user === null ? null : session.open();
+    // Its first stream before that: a pool that keeps nothing more would close it at once.
+    if (this.#alone) session.retire();
+    else pool.admit(session);
+    if (stream !== null) user!.connected(stream);
   }
 
   received(start: number, end: number): void {
     // Nothing was asked: whatever this is, it answers no request of ours.
-    if (this.#user === null) return this.abandon();
+    if (this.#user === null) return this.abandon(null);
     this.replying = true;
     let at = start;
     while (at < end) {
@@ -310,9 +348,13 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
     this.#user = null;
     this.#dispose();
     this.connection.destroy();
+    const gathering = this.#gathering;
+    this.#gathering = null;
+    gathering?.close();
     const counted = this.#uncount();
     // The user first: if it tries again, it has been waiting longer than anybody in the queue.
     user?.failed(error);
+    gathering?.failed(error);
     if (counted) this.#cluster.wake();
   }
 

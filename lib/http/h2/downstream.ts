@@ -467,6 +467,7 @@ export class DownstreamStream extends Stream implements Exchange, ReplySink, Sou
     this.#sink = null;
     this.#tunnel = null;
     this.source = null;
+    this.added = '';
     tunnel?.broken();
     sink?.abort(error);
   }

@@ -14,6 +14,7 @@ import { BlockKind } from '../../wire/http2/field-block.ts';
 import { Reason, reasonName, Setting } from '../../wire/http2/frame.ts';
 import { blockRoom } from '../../wire/http2/hpack-encoder.ts';
 import { Pseudo } from '../../wire/http2/static-table.ts';
+import type { Gathering } from '../gathering.ts';
 import type { Upstream, UpstreamUser } from '../upstream.ts';
 import { putRequestHead } from './request-block.ts';
 import { block, encoded, Session, type SessionOwner, STREAM_WINDOW_BYTES, STREAMS } from './session.ts';
@@ -36,9 +37,12 @@ export class UpstreamSession implements SessionOwner, Shareable {
   used = false;
   #leaving = false;
   #streams = 0;
+  /** Who waits for the peer's settings, which say how many it takes; null once they have come. */
+  #gathering: Gathering | null;
 
-  /** Takes a connection that stands, and its place in the pool. */
-  constructor(connection: Connection, cluster: Cluster, endpoint: Endpoint) {
+  /** Takes a connection that stands, its place in the pool, and who has gathered to wait for it. */
+  constructor(connection: Connection, cluster: Cluster, endpoint: Endpoint, gathering: Gathering | null = null) {
+    this.#gathering = gathering;
     this.cluster = cluster;
     this.endpoint = endpoint;
     this.session = new Session(
@@ -51,12 +55,12 @@ export class UpstreamSession implements SessionOwner, Shareable {
       ],
       this,
     );
-    endpoint.pool.admit(this);
+    gathering?.stands(this, cluster.options.timeouts.connectMs);
   }
 
   get roomy(): boolean {
     const { session } = this;
-    if (this.#leaving || session.over || session.ownStream >= LAST_STREAM - 2) return false;
+    if (this.#gathering !== null || this.#leaving || session.over || session.ownStream >= LAST_STREAM - 2) return false;
     return this.#streams < Math.min(STREAMS, session.peerStreams);
   }
 
@@ -103,6 +107,9 @@ export class UpstreamSession implements SessionOwner, Shareable {
   }
 
   settled(): void {
+    const gathering = this.#gathering;
+    this.#gathering = null;
+    gathering?.share(this);
     this.cluster.wake();
   }
 
@@ -119,7 +126,11 @@ export class UpstreamSession implements SessionOwner, Shareable {
   over(reason: string): void {
     this.session.connection.expireIn(0);
     this.endpoint.pool.closed(this);
+    const gathering = this.#gathering;
+    this.#gathering = null;
+    gathering?.close();
     for (const stream of [...this.session.streams.values()]) (stream as UpstreamStream).cut(reason);
+    gathering?.broken(reason);
     this.cluster.wake();
   }
 
@@ -227,6 +238,10 @@ class UpstreamStream extends Stream implements Upstream {
     this.#user = null;
     // Its number is passed over, which closes it for the peer as well (RFC 9113 5.1.1).
     this.leave();
+  }
+
+  replace(from: UpstreamUser, to: UpstreamUser): void {
+    if (this.#user === from) this.#user = to;
   }
 
   abandon(): void {

@@ -1,0 +1,106 @@
+// Endpoints by name: names that nobody knows (yet), and names with addresses of both families of which one is dead.
+
+import assert from 'node:assert/strict';
+import dns from 'node:dns';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect, isIP, type Socket } from 'node:net';
+import { mock, type TestContext, test } from 'node:test';
+import { eventually, startProgram } from '../support/process.ts';
+import { httpTo, startProxy, type TestProxy } from '../support/proxy.ts';
+
+/** What names of these tests resolve to; without an entry they are not known. */
+const addresses = new Map<string, readonly { readonly address: string; readonly family: number }[]>();
+
+// As net calls it: for all addresses, in the order in which they are to be tried.
+const { lookup } = dns;
+mock.method(dns, 'lookup', (name: string, ...rest: unknown[]) => {
+  if (isIP(name) !== 0) return (lookup as (...all: unknown[]) => void)(name, ...rest);
+  const told = rest.at(-1) as (...answer: unknown[]) => void;
+  const found = addresses.get(name);
+  const error = Object.assign(new Error(`getaddrinfo ENOTFOUND ${name}`), { code: 'ENOTFOUND' });
+  process.nextTick(() => (found === undefined ? told(error) : told(null, found)));
+});
+
+async function serve(t: TestContext, text: string): Promise<number> {
+  const server = createServer((_request, response) => response.end(text)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+async function ask(proxy: TestProxy): Promise<string> {
+  const reply = await fetch(`http://127.0.0.1:${proxy.port('web')}/`);
+  return `${reply.status} ${reply.status === 200 ? await reply.text() : ''}`;
+}
+
+const told = (proxy: TestProxy, message: string) => proxy.log.filter((line) => line['message'] === message);
+
+test('with a name that nobody knows it starts, and checks say at once and once that the endpoint is down', async (t) => {
+  const port = await serve(t, 'known');
+  const health = 'health: { tcp: true, interval: 100ms, fastInterval: 100ms, fall: 2, rise: 1 }';
+  const proxy = await startProxy(t, httpTo([`nowhere.test:${port}`, `127.0.0.1:${port}`], '', health));
+  await eventually(() => told(proxy, 'endpoint is down').length > 0, 'the check');
+  const [line] = told(proxy, 'endpoint is down');
+  assert.deepEqual([line?.['endpoint'], line?.['level']], [`nowhere.test:${port}`, 'warn']);
+  assert.match(String(line?.['reason']), /ENOTFOUND/);
+  for (let i = 0; i < 4; i++) assert.equal(await ask(proxy), '200 known');
+  assert.equal(told(proxy, 'endpoint is down').length, 1);
+  assert.equal(told(proxy, 'endpoint not reached, trying another').length, 0);
+  // Names are asked for anew with each connection.
+  addresses.set('nowhere.test', [{ address: '127.0.0.1', family: 4 }]);
+  t.after(() => addresses.delete('nowhere.test'));
+  await eventually(() => told(proxy, 'endpoint is up').length > 0, 'its return');
+});
+
+test('without checks its requests go elsewhere, the log names the cause, and it is put aside', async (t) => {
+  const port = await serve(t, 'known');
+  const proxy = await startProxy(t, httpTo([`unknown.test:${port}`, `127.0.0.1:${port}`]));
+  for (let i = 0; i < 12; i++) assert.equal(await ask(proxy), '200 known');
+  const [line] = told(proxy, 'endpoint not reached, trying another');
+  assert.equal(line?.['endpoint'], `unknown.test:${port}`);
+  assert.match(`${line?.['cause']} ${line?.['detail']}`, /connect_failed.*ENOTFOUND/);
+  assert.equal(told(proxy, 'endpoint is put aside').length, 1);
+  const alone = await startProxy(t, httpTo([`unknown.test:${port}`]));
+  assert.equal(await ask(alone), '502 ');
+});
+
+test('a name whose first address refuses or swallows connections is reached by the next, of either family', async (t) => {
+  const port = await serve(t, 'alive');
+  const v6 = { address: '::1', family: 6 };
+  const v4 = { address: '127.0.0.1', family: 4 };
+  addresses.set('both.test', [v6, v4]);
+  const refusing = await startProxy(t, httpTo([`both.test:${port}`], '', 'retries: { attempts: 0 }'));
+  assert.equal(await ask(refusing), '200 alive');
+  // A process that stands still and whose queue of connections is full: the kernel drops what is sent to it.
+  const listen = `require('net').createServer().on('error', (error) => console.log(error.code))
+    .listen({ port: ${port}, host: '::1', backlog: 1 }, () => console.log('listening'))`;
+  const dead = startProgram(t, process.execPath, ['-e', listen]);
+  await dead.until(({ out }) => out.includes('\n'));
+  if (!dead.out.includes('listening')) return t.skip(`no IPv6 here: ${dead.out}`);
+  dead.kill('SIGSTOP');
+  t.after(() => dead.kill('SIGKILL'));
+  const fillers: Socket[] = [];
+  t.after(() => {
+    for (const filler of fillers) filler.destroy();
+  });
+  for (let swallowed = false; !swallowed; ) {
+    const filler = connect(port, '::1');
+    filler.on('error', () => {});
+    fillers.push(filler);
+    swallowed = await Promise.race([
+      once(filler, 'connect').then(() => false),
+      new Promise<boolean>((resolve) => setTimeout(() => resolve(true), 300)),
+    ]);
+  }
+  const swallowing = await startProxy(
+    t,
+    httpTo([`both.test:${port}`], '', 'retries: { attempts: 0 }\ntimeouts: { connect: 5s }'),
+  );
+  assert.equal(await ask(swallowing), '200 alive');
+  const [endpoint] = swallowing.snapshot.clusters.get('api')!.endpoints;
+  assert.deepEqual([endpoint!.stats.connectFailures, endpoint!.pool.open], [0, 1]);
+});
