@@ -87,7 +87,11 @@ function notifyOf(proxy: Supervisor, log: Log): Notifier {
   const ready = (): void => notifier.ready(`serving, configuration ${proxy.generation}`);
   proxy.on('reloading', () => notifier.reloading());
   proxy.on('reloaded', ready);
-  proxy.on('draining', () => notifier.stopping());
+  proxy.on('draining', (succeeded) => {
+    // The service goes on in the successor's hands: to say that it stops would end that one too.
+    if (succeeded) notifier.handOver();
+    else notifier.stopping();
+  });
   ready();
   notifier.watch(() => proxy.sound);
   return notifier;

@@ -55,8 +55,8 @@ export type PrepareResult = { readonly ports: readonly BoundPort[] } | { readonl
 export interface EventLoop {
   /** Gets everything ready that an order needs; `commit` or `abort` is to follow. */
   prepare(order: Order): Promise<PrepareResult>;
-  /** The order holds from now on; what it makes superfluous ends within `drainTimeoutMs`. */
-  commit(drainTimeoutMs: number): void;
+  /** The order holds once this resolves; what it makes superfluous ends within `drainTimeoutMs`. */
+  commit(drainTimeoutMs: number): Promise<void>;
   abort(): void;
   tell(news: News): void;
   report(): Promise<LoopReport>;

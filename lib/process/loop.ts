@@ -61,7 +61,7 @@ export class OwnLoop implements EventLoop {
     return { ports: prepared.ports };
   }
 
-  commit(drainTimeoutMs: number): void {
+  async commit(drainTimeoutMs: number): Promise<void> {
     const { built, prepared, news } = this.#pending!;
     this.#pending = null;
     prepared.commit(drainTimeoutMs);

@@ -77,11 +77,13 @@ export class Seat {
     }
   }
 
-  commit(drainTimeoutMs: number): void {
+  /** Resolves once its event loop serves what was prepared. */
+  commit(drainTimeoutMs: number): Promise<void> {
     if (!this.#serving) this.#bornMs = performance.now();
-    this.#loop?.commit(drainTimeoutMs);
+    const done = this.#loop?.commit(drainTimeoutMs) ?? Promise.resolve();
     this.#serving = this.#loop !== null;
     this.ports = this.nextPorts;
+    return done;
   }
 
   /** What was prepared will not be; an event loop that serves nothing else ends. */

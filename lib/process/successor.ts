@@ -23,9 +23,11 @@ export function startSuccessor(sockets: readonly HandedSocket[]): Promise<{ pid:
   const handed: Record<string, number[]> = {};
   for (const [at, { key }] of sockets.entries()) (handed[key] ??= []).push(FIRST_DESCRIPTOR + at);
   const [, ...rest] = process.argv;
+  // Both name this process by its id: the watchdog is to be shown life by the successor, and its sockets come from us.
+  const { WATCHDOG_PID, LISTEN_PID, ...environment } = process.env;
   const successor = spawn(process.execPath, [...process.execArgv, ...rest], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc', ...sockets.map(({ descriptor }) => descriptor)],
-    env: { ...process.env, [SOCKETS_VARIABLE]: JSON.stringify(handed) },
+    env: { ...environment, [SOCKETS_VARIABLE]: JSON.stringify(handed) },
   });
   return new Promise((resolve) => {
     const late = setTimeout(() => {

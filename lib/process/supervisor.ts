@@ -35,8 +35,8 @@ export interface SupervisorEvents {
   /** A reload has begun, and ended: '' when it did what it should. */
   reloading: [];
   reloaded: [fault: string];
-  /** From now on it is not ready any more. */
-  draining: [];
+  /** From now on it is not ready any more; `succeeded`: a successor serves in its place. */
+  draining: [succeeded: boolean];
   ended: [ending: Ending];
 }
 
@@ -45,11 +45,13 @@ export interface SupervisorOptions {
   readonly read?: () => Promise<ReadResult>;
   /** Sockets that a predecessor has handed over. */
   readonly inheritance?: Inheritance;
+  /** How long an event loop may stand still before it is replaced. */
+  readonly standstillMs?: number;
 }
 
-/** How often event loops are looked at, and how long one may stand still. */
-const LOOK_EVERY_MS = 1000;
 const STANDSTILL_MS = 10_000;
+/** How often event loops are looked at while one may stand still for so long. */
+const LOOKS = 10;
 /** An event loop that does not answer must not keep others from telling their status. */
 const REPORT_MS = 2000;
 
@@ -68,6 +70,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   readonly #log: Log;
   readonly #read: (() => Promise<ReadResult>) | null;
   readonly #inheritance: Inheritance;
+  readonly #standstillMs: number;
   readonly #watch: Watch;
   readonly #bornMs = performance.now();
   readonly #tickets = { secret: ticketSecret(), turn: ticketTurn() };
@@ -93,6 +96,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#log = log;
     this.#read = options.read ?? null;
     this.#inheritance = options.inheritance ?? Inheritance.none;
+    this.#standstillMs = options.standstillMs ?? STANDSTILL_MS;
     this.#watch = new Watch(log, (news) => this.#tell(news, null));
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
@@ -108,10 +112,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     const supervisor = new Supervisor(configuration, log, options);
     const next = await supervisor.#prepare(configuration);
     if ('fault' in next) return next;
-    supervisor.#commit(next);
+    await supervisor.#commit(next);
     supervisor.#inheritance.closeRest();
     supervisor.#ready = true;
-    supervisor.#timer = setInterval(() => supervisor.#look(), LOOK_EVERY_MS);
+    supervisor.#timer = setInterval(() => supervisor.#look(), supervisor.#standstillMs / LOOKS);
     supervisor.#timer.unref();
     return supervisor;
   }
@@ -204,7 +208,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       this.#admin?.handOver();
       this.#admin?.stop();
       this.#admin = null;
-      void this.#drain(0, 'drained');
+      void this.#drain(0, 'drained', true);
       return started;
     });
   }
@@ -265,7 +269,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   async #goOver(configuration: Configuration): Promise<string> {
     const next = await this.#prepare(configuration);
     if ('fault' in next) return next.fault;
-    this.#commit(next);
+    await this.#commit(next);
     this.#log.info('reloaded', { generation: this.#generation });
     return '';
   }
@@ -302,10 +306,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return { fault };
   }
 
-  #commit({ configuration, watch, admin, seats }: Next): void {
+  /** Resolves once all event loops serve it: who is told of a reload finds it done. */
+  async #commit({ configuration, watch, admin, seats }: Next): Promise<void> {
     const { drainTimeoutMs } = configuration;
     watch.commit();
-    for (const seat of seats) seat.commit(drainTimeoutMs);
+    const committed = seats.map((seat) => seat.commit(drainTimeoutMs));
     for (const seat of this.#seats) if (!seats.includes(seat)) void seat.drain(drainTimeoutMs);
     if (admin !== this.#admin) this.#admin?.stop();
     else if (configuration.admin !== null) admin?.admit(configuration.admin);
@@ -314,6 +319,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#configuration = configuration;
     this.#generation++;
     this.#configuredMs = Date.now();
+    await Promise.all(committed);
     this.emit('configured', this.#generation);
   }
 
@@ -399,7 +405,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     const order = this.#order(seat, this.#seats.length, configuration);
     const fault = await seat.prepare(order);
     if (fault === '') {
-      seat.commit(0);
+      await seat.commit(0);
       this.#log.info('event loop replaced', { worker: seat.place, tookMs: seat.replacedAfterMs });
       return;
     }
@@ -410,13 +416,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   #look(): void {
     const now = performance.now();
-    for (const seat of this.#seats) seat.check(now, STANDSTILL_MS);
+    for (const seat of this.#seats) seat.check(now, this.#standstillMs);
   }
 
-  async #drain(delayMs: number, ending: 'drained' | 'failed'): Promise<void> {
+  async #drain(delayMs: number, ending: 'drained' | 'failed', succeeded = false): Promise<void> {
     this.#draining = true;
     this.#ready = false;
-    this.emit('draining');
+    this.emit('draining', succeeded);
     try {
       if (delayMs > 0) {
         this.#log.info('not ready any more, draining soon', { delayMs });

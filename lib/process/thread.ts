@@ -53,8 +53,13 @@ export class ThreadLoop implements EventLoop {
     return this.#ask('prepare', order);
   }
 
-  commit(drainTimeoutMs: number): void {
-    this.#order('commit', drainTimeoutMs);
+  async commit(drainTimeoutMs: number): Promise<void> {
+    try {
+      await this.#ask('commit', drainTimeoutMs);
+    } catch (error) {
+      // One that has died meanwhile is replaced, by one that begins with what holds then.
+      this.#log.warn('an event loop has not gone over to the configuration', { error });
+    }
   }
 
   abort(): void {

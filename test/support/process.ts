@@ -30,9 +30,19 @@ export class Program {
   readonly ended: Promise<number | string>;
   readonly #name: string;
 
-  constructor(command: string, args: readonly string[], env: Record<string, string> = {}) {
+  /** `descriptors`: open ones of ours that it gets as 3 and following. */
+  constructor(
+    command: string,
+    args: readonly string[],
+    env: Record<string, string> = {},
+    descriptors: readonly number[] = [],
+  ) {
     this.#name = `${command} ${args.join(' ')}`;
-    this.process = spawn(command, args, { cwd: ROOT, env: { PATH: process.env['PATH'], ...env } });
+    this.process = spawn(command, args, {
+      cwd: ROOT,
+      env: { PATH: process.env['PATH'], ...env },
+      stdio: ['pipe', 'pipe', 'pipe', ...descriptors],
+    });
     running.add(this.process);
     this.pid = this.process.pid ?? -1;
     this.process.stdout!.on('data', (chunk) => (this.out += chunk));
@@ -81,8 +91,8 @@ export class Program {
 
 /** Millrace's command line, and the addresses that it got. */
 export class Millrace extends Program {
-  constructor(args: readonly string[], env: Record<string, string> = {}) {
-    super(process.execPath, [join(ROOT, 'lib/cli/main.ts'), ...args], env);
+  constructor(args: readonly string[], env: Record<string, string> = {}, descriptors: readonly number[] = []) {
+    super(process.execPath, [join(ROOT, 'lib/cli/main.ts'), ...args], env, descriptors);
   }
 
   /** The address of a listener once it is bound, with the unspecified one replaced by this machine's own. */
@@ -99,8 +109,13 @@ export class Millrace extends Program {
 }
 
 /** Starts Millrace; it is killed when the test ends. */
-export function startMillrace(t: TestContext, args: readonly string[], env: Record<string, string> = {}): Millrace {
-  return endingWith(t, new Millrace(args, env));
+export function startMillrace(
+  t: TestContext,
+  args: readonly string[],
+  env: Record<string, string> = {},
+  descriptors: readonly number[] = [],
+): Millrace {
+  return endingWith(t, new Millrace(args, env, descriptors));
 }
 
 /** Starts any program; it is killed when the test ends. */
@@ -109,8 +124,9 @@ export function startProgram(
   command: string,
   args: readonly string[],
   env: Record<string, string> = {},
+  descriptors: readonly number[] = [],
 ): Program {
-  return endingWith(t, new Program(command, args, env));
+  return endingWith(t, new Program(command, args, env, descriptors));
 }
 
 /** Runs a program to its end with `input` on its standard input. */
