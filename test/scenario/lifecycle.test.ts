@@ -280,7 +280,7 @@ test('an upgrade under load refuses and resets nobody: the old process ends with
     const upgrade = startMillrace(t, ['upgrade', '--admin', `unix:${control}`]);
     assert.equal(await upgrade.ended, 0, upgrade.err + proxy.err);
     const next = Number(/^process (\d+) serves; the one before drains\n$/.exec(upgrade.out)![1]);
-    endWith(t, next);
+    proxy.successors.push(next);
     assert.notEqual(next, pid);
     if (round === 1) assert.deepEqual(await gone, [0, null], proxy.err);
     else await eventually(() => !existsSync(`/proc/${pid}`), 'the one before to end');
@@ -320,7 +320,7 @@ clusters: { raw: { endpoints: ["127.0.0.1:${echo}"] } }
   const admin = await Admin.of(proxy);
   const { status, body } = await admin.post('/v1/upgrade');
   assert.equal(status, 200, JSON.stringify(body));
-  endWith(t, body.pid);
+  proxy.successors.push(body.pid);
   old.send('after');
   await old.receive('after');
   const young = await connectPeer(t, port);
@@ -376,17 +376,6 @@ clusters: { api: { endpoints: ["127.0.0.1:${origin}"] } }
 
 function adminAddress({ err }: Program): string {
   return /"admin API","address":"([^"]+)"/.exec(err)![1]!;
-}
-
-/** A successor is nobody's child here: it is ended by its id. */
-function endWith(t: TestContext, pid: number): void {
-  t.after(() => {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It is gone already.
-    }
-  });
 }
 
 /** A listening socket to hand over: to be closed here once that is done. */

@@ -28,6 +28,8 @@ export class Program {
   err = '';
   /** Resolves to the exit code, or the signal's name, once it has ended and closed its outputs. */
   readonly ended: Promise<number | string>;
+  /** Processes that have taken its place and hold its outputs: they are killed with it. */
+  readonly successors: number[] = [];
   readonly #name: string;
 
   /** `descriptors`: open ones of ours that it gets as 3 and following. */
@@ -43,13 +45,13 @@ export class Program {
       env: { PATH: process.env['PATH'], ...env },
       stdio: ['pipe', 'pipe', 'pipe', ...descriptors],
     });
-    running.add(this.process);
+    running.add(this);
     this.pid = this.process.pid ?? -1;
     this.process.stdout!.on('data', (chunk) => (this.out += chunk));
     this.process.stderr!.on('data', (chunk) => (this.err += chunk));
     this.process.stdin!.on('error', () => {});
     this.ended = once(this.process, 'close').then(([code, signal]) => {
-      running.delete(this.process);
+      running.delete(this);
       return (code ?? signal) as number | string;
     });
     this.process.once('error', (error) => (this.err += error.message));
@@ -81,6 +83,18 @@ export class Program {
   end(signal: NodeJS.Signals): Promise<number | string> {
     this.kill(signal);
     return this.ended;
+  }
+
+  /** Kills it and whoever has come after it. */
+  killAll(): void {
+    this.kill('SIGKILL');
+    for (const pid of this.successors) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended.
+      }
+    }
   }
 
   /** Resident memory now, in bytes; 0 once it is gone. */
@@ -240,13 +254,13 @@ export async function eventually(condition: () => boolean, what: string, patienc
   }
 }
 
-const running = new Set<ChildProcess>();
+const running = new Set<Program>();
 const folders = new Set<string>();
 const stopping = new WeakMap<TestContext, (() => Promise<unknown>)[]>();
 
 // A test file that is told to stop, or that fails outside of a test, runs no hooks.
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const program of running) program.killAll();
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
@@ -254,7 +268,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(sign
 function endingWith<P extends Program>(t: TestContext, program: P): P {
   const stop = (): Promise<unknown> => {
     // A stopped process dies of this signal as well.
-    program.kill('SIGKILL');
+    program.killAll();
     return program.pid < 0 ? Promise.resolve() : program.ended;
   };
   const known = stopping.get(t);
