@@ -213,7 +213,7 @@ export class Server {
       timer = setTimeout(resolve, timeoutMs, 'late');
     });
     const released = Promise.all(ports.map((port) => port.release()));
-    const drained = released.then(() => Promise.all(listeners.map((listener) => listener.drain())));
+    const drained = released.then(() => Promise.all(listeners.map((listener) => listener.drain(timeoutMs))));
     const outcome = await Promise.race([drained, late]);
     clearTimeout(timer);
     const cut = outcome === 'late' ? listeners.reduce((sum, listener) => sum + listener.cut(), 0) : 0;
