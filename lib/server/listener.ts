@@ -77,14 +77,15 @@ export class Listener implements Dispatcher, Accepting {
     return this.#trusted.has(address);
   }
 
-  /**
-   * Its ports are closed: lets what is open finish, for up to `timeoutMs`, and closes what is idle. Resolves when nothing is
-   * open.
-   */
-  async drain(timeoutMs: number): Promise<void> {
+  /** Replies end their connections from now on, also of those that are accepted last; all is to be over in `timeoutMs`. */
+  retire(timeoutMs: number): void {
     const graceMs = Math.max(1, Math.min(GRACE_MS, timeoutMs / 2));
     Object.assign(this.http, { draining: true, graceMs });
     Object.assign(this.https, { draining: true, graceMs });
+  }
+
+  /** Its ports are closed and it is retired: closes what is idle and lets the rest finish. Resolves when nothing is open. */
+  async drain(): Promise<void> {
     for (const session of this.#sessions) session.http?.retire();
     if (this.#sessions.size === 0) return;
     return new Promise((resolve) => {

@@ -212,8 +212,9 @@ export class Server {
     const late = new Promise<'late'>((resolve) => {
       timer = setTimeout(resolve, timeoutMs, 'late');
     });
+    for (const listener of listeners) listener.retire(timeoutMs);
     const released = Promise.all(ports.map((port) => port.release()));
-    const drained = released.then(() => Promise.all(listeners.map((listener) => listener.drain(timeoutMs))));
+    const drained = released.then(() => Promise.all(listeners.map((listener) => listener.drain())));
     const outcome = await Promise.race([drained, late]);
     clearTimeout(timer);
     const cut = outcome === 'late' ? listeners.reduce((sum, listener) => sum + listener.cut(), 0) : 0;
