@@ -36,6 +36,8 @@ export interface BuildOptions {
   readonly tickets?: TicketKeys;
   /** Makes those who look after a cluster's endpoints; without it somebody else does, and tells what is found. */
   readonly keepers?: (cluster: Cluster, options: ClusterOptions, log: Log) => readonly Keeper[];
+  /** Clusters are only looked after here: nobody needs their connections. */
+  readonly watching?: boolean;
 }
 
 /** A snapshot with what it was built from. */
@@ -68,12 +70,12 @@ export function buildSnapshot(configuration: Configuration, log: Log, options: B
 export function buildClusters(
   { clusters }: Configuration,
   log: Log,
-  { before, keepers }: BuildOptions,
+  { before, keepers, watching = false }: BuildOptions,
   changes: (() => void)[],
 ): ReadonlyMap<string, Cluster> {
   const told = keepers === undefined;
   const keeping = (cluster: Cluster, options: ClusterOptions): readonly Keeper[] => [
-    ...(told && options.pool.warm > 0 ? [new Warmer(cluster, options.pool.warm)] : []),
+    ...(!watching && options.pool.warm > 0 ? [new Warmer(cluster, options.pool.warm)] : []),
     ...(keepers?.(cluster, options, log) ?? []),
   ];
   return new Map(

@@ -12,12 +12,16 @@ export interface HttpListener {
   readonly timeouts: DownstreamTimeouts;
   /** Replies end their connection from now on. */
   readonly draining: boolean;
+  /** How long a client that was promised another exchange is waited for while draining. */
+  readonly graceMs: number;
   readonly log: Log;
   readonly stats: { exchanges: number; refused: number };
 }
 
 /** A connection of a client, as one sees it who wants it to end. */
 export interface Drainable {
+  /** The listener is draining: the client is told with its next reply, and loses nothing that it has sent until then. */
+  retire(): void;
   /** Closes if nothing is under way, and answers whether it did; otherwise the client is told with its next reply. */
   drain(): boolean;
   /** As `drain`, but also when no request has come yet. */

@@ -41,9 +41,14 @@ export class Notifier {
     this.#timer.unref();
   }
 
+  /** From now on another process speaks for the service. */
+  handOver(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+
   /** Resolves once everything has been said. */
   close(): Promise<void> {
-    if (this.#timer !== null) clearInterval(this.#timer);
+    this.handOver();
     return this.#turn;
   }
 

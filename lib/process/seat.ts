@@ -77,16 +77,18 @@ export class Seat {
     }
   }
 
-  commit(drainTimeoutMs: number): void {
+  /** Resolves once its event loop serves what was prepared. */
+  async commit(drainTimeoutMs: number, news: readonly News[]): Promise<void> {
     if (this.#loop === null) {
       // It died after it was ready: it is missing now, and will be replaced by one for the new order.
       this.#diedMs = performance.now();
       return this.#events.died(this);
     }
     if (!this.#serving) this.#bornMs = performance.now();
-    this.#loop.commit(drainTimeoutMs);
+    const done = this.#loop.commit(drainTimeoutMs, news);
     this.#serving = true;
     this.ports = this.nextPorts;
+    return done;
   }
 
   /** What was prepared will not be; an event loop that serves nothing else ends. */
@@ -172,6 +174,8 @@ export class Seat {
   #died(loop: ThreadLoop, death: Death): void {
     if (this.#loop !== loop) return;
     this.#loop = null;
+    // Its descriptors may belong to others by now.
+    this.ports = [];
     const served = this.#serving;
     this.#serving = false;
     if (!served) return;
@@ -184,6 +188,6 @@ export class Seat {
       cause: death,
       afterS: Math.round(servedMs / 1000),
     });
-    if (!this.#ending) this.#events.died(this);
+    this.#events.died(this);
   }
 }

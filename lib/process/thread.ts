@@ -9,15 +9,13 @@ import type { Call, EventLoop, LoopReport, News, Order, PrepareResult, Said, Thr
 /** Why a thread is not there any more. */
 export type Death = 'ended' | 'out of memory' | 'does not turn' | 'failed';
 
+const OVER = 'the event loop has ended';
 /** Longest wait for a thread to break off its connections. */
 const STOP_MS = 1000;
 
 export class ThreadLoop implements EventLoop {
   /** Called once when it is gone without having been told to end. */
   onDeath: (death: Death) => void = () => {};
-  /** Of the monotonic clock. */
-  readonly bornMs = performance.now();
-  readonly threadId: number;
   readonly #thread: Worker;
   readonly #log: Log;
   readonly #answers = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
@@ -26,6 +24,7 @@ export class ThreadLoop implements EventLoop {
   #lastBeatMs = performance.now();
   #ids = 0;
   #ending = false;
+  #over = false;
   #death: Death | null = null;
 
   constructor(log: Log, heapBytes: number, say: (news: News) => void) {
@@ -37,7 +36,6 @@ export class ThreadLoop implements EventLoop {
       workerData,
       resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heapBytes / 1024 / 1024) },
     });
-    this.threadId = this.#thread.threadId;
     this.#thread.on('message', (said: Said) => {
       if (said.kind === 'news') say(said.news);
       else if (said.kind === 'log') log[said.level](said.message, said.fields);
@@ -54,8 +52,14 @@ export class ThreadLoop implements EventLoop {
     return this.#ask('prepare', order);
   }
 
-  commit(drainTimeoutMs: number): void {
-    this.#order('commit', drainTimeoutMs);
+  async commit(drainTimeoutMs: number, news: readonly News[]): Promise<void> {
+    try {
+      await this.#ask('commit', drainTimeoutMs, news);
+    } catch (error) {
+      // One that cannot, or has died meanwhile, is replaced by one that begins with what holds then.
+      this.#log.error('an event loop has not gone over to the configuration', { error });
+      this.kill('failed');
+    }
   }
 
   abort(): void {
@@ -113,7 +117,8 @@ export class ThreadLoop implements EventLoop {
   }
 
   #gone(): void {
-    const error = new Error('the event loop has ended');
+    this.#over = true;
+    const error = new Error(OVER);
     for (const { reject } of this.#answers.values()) reject(error);
     this.#answers.clear();
     if (!this.#ending) this.onDeath(this.#death ?? 'ended');
@@ -131,6 +136,7 @@ export class ThreadLoop implements EventLoop {
     ...given: Parameters<EventLoop[Name]>
   ): Promise<Awaited<ReturnType<EventLoop[Name]>>> {
     return new Promise((resolve, reject) => {
+      if (this.#over) return reject(new Error(OVER));
       const id = ++this.#ids;
       this.#answers.set(id, { resolve, reject });
       this.#thread.postMessage({ id, name, with: given } as unknown as Call);

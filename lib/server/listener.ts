@@ -15,6 +15,8 @@ import type { ListenerPlan } from './snapshot.ts';
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
+/** How long clients that keep their connection get to send a request that may be on its way already. */
+const GRACE_MS = 1000;
 /** Idle connections that are closed when descriptors have run out. */
 const SHED = 64;
 
@@ -49,7 +51,7 @@ export class Listener implements Dispatcher, Accepting {
     this.#shed = shed;
     this.#trusted = trustedBy(plan);
     const stats = { exchanges: 0, refused: 0 };
-    this.http = { routes: plan.routes, limits, timeouts, draining: false, log, stats };
+    this.http = { routes: plan.routes, limits, timeouts, draining: false, graceMs: 0, log, stats };
     this.https = { ...this.http, routes: plan.securedRoutes };
   }
 
@@ -75,11 +77,16 @@ export class Listener implements Dispatcher, Accepting {
     return this.#trusted.has(address);
   }
 
-  /** Its ports are closed: closes what is idle and lets the rest finish. Resolves when nothing is open. */
+  /** Replies end their connections from now on, also of those that are accepted last; all is to be over in `timeoutMs`. */
+  retire(timeoutMs: number): void {
+    const graceMs = Math.max(1, Math.min(GRACE_MS, timeoutMs / 2));
+    Object.assign(this.http, { draining: true, graceMs });
+    Object.assign(this.https, { draining: true, graceMs });
+  }
+
+  /** Its ports are closed and it is retired: closes what is idle and lets the rest finish. Resolves when nothing is open. */
   async drain(): Promise<void> {
-    this.http.draining = true;
-    this.https.draining = true;
-    for (const session of this.#sessions) session.http?.drain();
+    for (const session of this.#sessions) session.http?.retire();
     if (this.#sessions.size === 0) return;
     return new Promise((resolve) => {
       this.#emptied = resolve;

@@ -28,18 +28,31 @@ export class Program {
   err = '';
   /** Resolves to the exit code, or the signal's name, once it has ended and closed its outputs. */
   readonly ended: Promise<number | string>;
+  /** Processes that have taken its place and hold its outputs: they are killed with it. */
+  readonly successors: number[] = [];
   readonly #name: string;
 
-  constructor(command: string, args: readonly string[], env: Record<string, string> = {}, cwd = ROOT) {
+  /** `descriptors`: open ones of ours that it gets as 3 and following. */
+  constructor(
+    command: string,
+    args: readonly string[],
+    env: Record<string, string> = {},
+    cwd = ROOT,
+    descriptors: readonly number[] = [],
+  ) {
     this.#name = `${command} ${args.join(' ')}`;
-    this.process = spawn(command, args, { cwd, env: { PATH: process.env['PATH'], ...env } });
-    running.add(this.process);
+    this.process = spawn(command, args, {
+      cwd,
+      env: { PATH: process.env['PATH'], ...env },
+      stdio: ['pipe', 'pipe', 'pipe', ...descriptors],
+    });
+    running.add(this);
     this.pid = this.process.pid ?? -1;
     this.process.stdout!.on('data', (chunk) => (this.out += chunk));
     this.process.stderr!.on('data', (chunk) => (this.err += chunk));
     this.process.stdin!.on('error', () => {});
     this.ended = once(this.process, 'close').then(([code, signal]) => {
-      running.delete(this.process);
+      running.delete(this);
       return (code ?? signal) as number | string;
     });
     this.process.once('error', (error) => (this.err += error.message));
@@ -73,6 +86,18 @@ export class Program {
     return this.ended;
   }
 
+  /** Kills it and whoever has come after it. */
+  killAll(): void {
+    this.kill('SIGKILL');
+    for (const pid of this.successors) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended.
+      }
+    }
+  }
+
   /** Resident memory now, in bytes; 0 once it is gone. */
   get residentBytes(): number {
     return residentBytes(this.pid);
@@ -89,9 +114,14 @@ const SOURCES: Form = { command: [process.execPath, join(ROOT, 'lib/cli/main.ts'
 
 /** Millrace's command line, and the addresses that it got. */
 export class Millrace extends Program {
-  constructor(args: readonly string[], env: Record<string, string> = {}, { command, cwd } = SOURCES) {
+  constructor(
+    args: readonly string[],
+    env: Record<string, string> = {},
+    { command, cwd } = SOURCES,
+    descriptors: readonly number[] = [],
+  ) {
     const [program, ...before] = command;
-    super(program, [...before, ...args], env, cwd);
+    super(program, [...before, ...args], env, cwd, descriptors);
   }
 
   /** The address of a listener once it is bound, with the unspecified one replaced by this machine's own. */
@@ -113,8 +143,9 @@ export function startMillrace(
   args: readonly string[],
   env: Record<string, string> = {},
   form = SOURCES,
+  descriptors: readonly number[] = [],
 ): Millrace {
-  return endingWith(t, new Millrace(args, env, form));
+  return endingWith(t, new Millrace(args, env, form, descriptors));
 }
 
 /** Starts any program; it is killed when the test ends. */
@@ -123,8 +154,9 @@ export function startProgram(
   command: string,
   args: readonly string[],
   env: Record<string, string> = {},
+  descriptors: readonly number[] = [],
 ): Program {
-  return endingWith(t, new Program(command, args, env));
+  return endingWith(t, new Program(command, args, env, ROOT, descriptors));
 }
 
 /** Runs a program to its end with `input` on its standard input. */
@@ -238,13 +270,13 @@ export async function eventually(condition: () => boolean, what: string, patienc
   }
 }
 
-const running = new Set<ChildProcess>();
+const running = new Set<Program>();
 const folders = new Set<string>();
 const stopping = new WeakMap<TestContext, (() => Promise<unknown>)[]>();
 
 // A test file that is told to stop, or that fails outside of a test, runs no hooks.
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const program of running) program.killAll();
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
@@ -252,7 +284,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(sign
 function endingWith<P extends Program>(t: TestContext, program: P): P {
   const stop = (): Promise<unknown> => {
     // A stopped process dies of this signal as well.
-    program.kill('SIGKILL');
+    program.killAll();
     return program.pid < 0 ? Promise.resolve() : program.ended;
   };
   const known = stopping.get(t);

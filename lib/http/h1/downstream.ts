@@ -122,7 +122,19 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     return this.#phase === Phase.HEAD && (this.#parser === null || !this.#parser.begun);
   }
 
-  /** Closes if nothing is under way, and answers whether it did; otherwise the next reply says that it is the last. */
+  /**
+   * The next reply says that it is the last. A client between two requests may have sent the second already, and closing now
+   * would lose it: the connection ends when none has come within the grace.
+   */
+  retire(): void {
+    if (this.#successor !== null) return this.#successor.retire();
+    // A connection that has just been made has its first request on the way.
+    if (this.#served && this.idle && this.#early === null && !this.connection.blocked) {
+      this.connection.expireIn(this.#listener.graceMs);
+    }
+  }
+
+  /** Closes if nothing is under way, and answers whether it did. */
   drain(): boolean {
     if (this.#successor !== null) return this.#successor.drain();
     // A connection that has just been made has its first request on the way.
@@ -450,7 +462,7 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
   }
 
   #persists(): boolean {
-    return this.#phase === Phase.REPLY && this.#persistent && !this.#listener.draining && !this.connection.finished;
+    return this.#phase === Phase.REPLY && this.#persistent && !this.connection.finished;
   }
 
   /** Ready for another request. */
@@ -471,12 +483,12 @@ export class DownstreamConnection implements Receiver, MessageReceiver, Exchange
     this.#headTimed = false;
     this.#awaitsContinue = false;
     this.#lingeredBytes = 0;
-    this.connection.expireIn(this.#listener.timeouts.idleMs);
+    const { draining, graceMs, timeouts } = this.#listener;
+    this.connection.expireIn(draining ? graceMs : timeouts.idleMs);
   }
 
   #next(): void {
-    if (this.#early === null && this.#listener.draining) this.#linger();
-    else if (this.#early === null) this.connection.resume();
+    if (this.#early === null) this.connection.resume();
     else process.nextTick(replayEarly, this);
   }
 

@@ -70,7 +70,12 @@ export class DownstreamSession implements SessionOwner {
     connection.expireIn(listener.timeouts.headMs);
   }
 
-  /** Tells the client to go when it is done; answers whether it is done now. */
+  /** Tells the client to go when it is done: it may open streams until it has heard (RFC 9113 6.8). */
+  retire(): void {
+    this.drain();
+  }
+
+  /** As `retire`; answers whether it is done now. */
   drain(): boolean {
     if (!this.#served || this.session.over) return false;
     return this.shed();

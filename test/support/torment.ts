@@ -1,0 +1,25 @@
+// Loaded beside the proxy (`--import`) into all its threads: an event loop does to itself what it is told to.
+
+import { BroadcastChannel, isMainThread, threadId } from 'node:worker_threads';
+
+/** What befalls an event loop: it stands still, or its heap grows until it is full. */
+export interface Torment {
+  readonly thread: number;
+  readonly what: 'block' | 'grow';
+}
+
+if (!isMainThread) listen();
+
+function listen(): void {
+  const channel = new BroadcastChannel('torment');
+  channel.onmessage = (event) => {
+    const { thread, what } = (event as { data: Torment }).data;
+    if (thread !== threadId) return;
+    if (what === 'block') for (;;);
+    const hoard: unknown[] = [];
+    setInterval(() => {
+      for (let i = 0; i < 50; i++) hoard.push(new Array(1000).fill({}));
+    }, 1);
+  };
+  (channel as unknown as { unref(): void }).unref();
+}
