@@ -67,9 +67,10 @@ export class Crew {
     return faults.find((one) => one !== '') ?? '';
   }
 
-  discard({ kept, fresh }: NextCrew): void {
+  /** Resolves once nothing of it is left. */
+  async discard({ kept, fresh }: NextCrew): Promise<void> {
     for (const seat of kept) seat.abort();
-    for (const seat of fresh) void seat.stop();
+    await Promise.all(fresh.map((seat) => seat.stop()));
   }
 
   /** Resolves once all serve what they were prepared for. `gone` is told how many connections of others had to be cut. */

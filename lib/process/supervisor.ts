@@ -324,7 +324,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     if (fault === '' && watch !== null && !(admin !== null && 'fault' in admin)) {
       return { configuration, watch, admin, crew };
     }
-    this.#crew.discard(crew);
+    await this.#crew.discard(crew);
     watch?.abort();
     if (admin instanceof AdminServer && admin !== this.#admin) admin.stop();
     return { fault };
@@ -422,6 +422,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       const { drainTimeoutMs } = this.#configuration;
       this.#log.info('draining', { timeoutMs: drainTimeoutMs });
       const { cut } = await this.#crew.drain(drainTimeoutMs);
+      // What was on its way when this began gives up, and lets go of what it has bound.
+      await this.#turn;
       if (cut > 0) this.#log.warn('drain timeout: connections were cut off', { cut });
       else this.#log.info('drained');
       this.#finish(cut > 0 && ending === 'drained' ? 'cut' : ending);
