@@ -7,12 +7,14 @@ import { join } from 'node:path';
 import type { Launch } from '../host/scope.ts';
 import type { Located, Site } from './peer.ts';
 
-/**
- * How to start `script` on Node with the probe in it. Throws when more than one worker is wanted: none of these proxies
- * has any by itself.
- */
+/** How to start `script` on Node with the probe in it. Throws when more than one worker is wanted: others have none. */
 export function launchNode(script: string, args: readonly string[], site: Site): Omit<Launch, 'cores'> {
   if (site.workers > 1) throw new Error('has one event loop, and no workers of its own');
+  return launchThreads(script, args, site);
+}
+
+/** The same for a program that has worker threads of its own. */
+export function launchThreads(script: string, args: readonly string[], site: Site): Omit<Launch, 'cores'> {
   return {
     command: process.execPath,
     args: ['--import', PROBE, script, ...args],

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { ROOT } from '../../host/revision.ts';
 import type { Launch } from '../../host/scope.ts';
 import { writeCertificate } from '../certificate.ts';
-import { launchNode } from '../node.ts';
+import { launchThreads } from '../node.ts';
 import { ALPN, isSecure, type Located, type Peer, ROUTES, type Setup, type Site } from '../peer.ts';
 import { fillTemplate } from '../template.ts';
 
@@ -75,7 +75,7 @@ function prepare(site: Site, main: string, routes: number, workers: string): Omi
   };
   const file = join(folder, 'millrace.yaml');
   writeFileSync(file, `${fillTemplate(template, values)}${workers}`);
-  return launchNode(main, ['run', '-c', file], site);
+  return launchThreads(main, ['run', '-c', file], site);
 }
 
 /** Revisions from before there were worker threads have one event loop, and no key for it. */
