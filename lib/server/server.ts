@@ -175,7 +175,7 @@ export class Server {
   #follow(snapshot: Snapshot, ports: Ports, binding: Binding, drainTimeoutMs: number): void {
     const before = this.#snapshot;
     const gone = new Map(this.#listeners.map((listener) => [listener.plan.name, listener]));
-    for (const change of snapshot.changes) change();
+    for (const change of snapshot.changes.splice(0)) change();
     const kept = new Set(before.clusters.values());
     for (const cluster of snapshot.clusters.values()) if (!kept.delete(cluster)) cluster.start();
     const terminating = new Set(before.listeners.map(({ tls }) => tls));

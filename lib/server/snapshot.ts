@@ -9,8 +9,11 @@ import type { ListenerOptions } from './options.ts';
 export interface Snapshot {
   readonly listeners: readonly ListenerPlan[];
   readonly clusters: ReadonlyMap<string, Cluster>;
-  /** What is changed in place once the snapshot takes effect: clusters that are as they were but for some numbers. */
-  readonly changes: readonly (() => void)[];
+  /**
+   * What is changed in place once the snapshot takes effect: clusters that are as they were but for some numbers. Taken out
+   * then, since they hold on to the snapshot before.
+   */
+  readonly changes: (() => void)[];
 }
 
 /** A listener with its references resolved. */

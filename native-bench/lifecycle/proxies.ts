@@ -137,8 +137,11 @@ ${endpointsOf(plan)
   async upgrade(pid, folder) {
     process.kill(pid, 'SIGUSR2');
     const file = join(folder, 'nginx.pid');
-    await until(() => existsSync(`${file}.oldbin`) && existsSync(file), 'the new master');
-    const next = Number(readFileSync(file, 'latin1'));
+    let next = 0;
+    await until(() => {
+      next = existsSync(`${file}.oldbin`) ? readPid(file) : 0;
+      return next > 0;
+    }, 'the new master');
     await until(() => processTree(next).length >= 3, 'its workers');
     // Its workers are to serve before those of the old one leave.
     await pause(300);
@@ -200,6 +203,11 @@ ${endpointsOf(plan)
 };
 
 export const OPERATED: readonly Operated[] = [millrace, nginx, haproxy];
+
+/** 0 while there is none. */
+export function readPid(file: string): number {
+  return existsSync(file) ? Number(readFileSync(file, 'latin1')) : 0;
+}
 
 export async function until(condition: () => boolean, what: string): Promise<void> {
   for (let tries = 0; tries < 3000; tries++) {

@@ -2,14 +2,15 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { memoryOf, processTree } from '../host/accounting.ts';
+import { findProgram } from '../host/machine.ts';
 import type { Inside } from './inside.ts';
-import { ask, type Operated, type Plan, pause, until } from './proxies.ts';
+import { ask, type Operated, type Plan, pause, readPid, until } from './proxies.ts';
 
 const ORIGIN = fileURLToPath(new URL('./origin.ts', import.meta.url));
 
@@ -40,7 +41,10 @@ export class Running {
     this.limitS = limitS;
     this.#folder = folder;
     this.#origins = origins;
-    this.child = spawn(proxy.command, [...proxy.args(folder)], { stdio: ['pipe', 'pipe', 'ignore'] });
+    // By its path: nginx starts its successor by what it was called.
+    this.child = spawn(findProgram(proxy.command) ?? proxy.command, [...proxy.args(folder)], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
     this.child.stdin!.on('error', () => {});
     this.pid = this.child.pid!;
     started.add(this.pid);
@@ -56,7 +60,9 @@ export class Running {
     const running = new Running(proxy, plan, origins);
     await running.#serves(0);
     if (proxy.pidFile !== '') {
-      running.pid = Number(readFileSync(join(folder, proxy.pidFile), 'latin1'));
+      const file = join(folder, proxy.pidFile);
+      await until(() => readPid(file) > 0, 'its process id');
+      running.pid = readPid(file);
       started.add(running.pid);
     }
     return running;
