@@ -26,7 +26,7 @@ export interface Operated {
   /** Writes the configuration. */
   configure(plan: Plan): void;
   args(folder: string): readonly string[];
-  reload(pid: number): void;
+  reload(pid: number): Promise<void>;
   stop(pid: number): void;
   /** Replaces the program while it runs; answers the process id of the next one. */
   upgrade(pid: number, folder: string): Promise<number>;
@@ -74,7 +74,7 @@ clusters:
     );
   },
   args: (folder) => ['--expose-gc', '--import', INSIDE, MAIN, 'run', '-c', join(folder, 'millrace.yaml')],
-  reload: (pid) => void process.kill(pid, 'SIGHUP'),
+  reload: async (pid) => void process.kill(pid, 'SIGHUP'),
   stop: (pid) => void process.kill(pid, 'SIGTERM'),
   async upgrade(_, folder) {
     const answer = await ask(join(folder, 'admin.sock'), '/v1/upgrade', 'POST');
@@ -132,7 +132,7 @@ ${endpointsOf(plan)
     );
   },
   args: (folder) => ['-p', folder, '-c', join(folder, 'nginx.conf')],
-  reload: (pid) => void process.kill(pid, 'SIGHUP'),
+  reload: async (pid) => void process.kill(pid, 'SIGHUP'),
   stop: (pid) => void process.kill(pid, 'SIGQUIT'),
   async upgrade(pid, folder) {
     process.kill(pid, 'SIGUSR2');
@@ -189,12 +189,15 @@ ${endpointsOf(plan)
     );
   },
   args: (folder) => ['-W', '-db', '-f', join(folder, 'haproxy.cfg')],
-  // The master executes itself anew: a reload and an upgrade are the same.
-  reload: (pid) => void process.kill(pid, 'SIGUSR2'),
+  // The master executes itself anew: a reload and an upgrade are the same. Until it is back the signal would end it.
+  async reload(pid) {
+    await until(() => catches(pid, USR2), 'the master to hear');
+    process.kill(pid, 'SIGUSR2');
+  },
   stop: (pid) => void process.kill(pid, 'SIGUSR1'),
   async upgrade(pid) {
     const before = new Set(processTree(pid));
-    process.kill(pid, 'SIGUSR2');
+    await this.reload(pid);
     await until(() => processTree(pid).some((one) => !before.has(one)), 'the new worker');
     await pause(300);
     return pid;
@@ -203,6 +206,14 @@ ${endpointsOf(plan)
 };
 
 export const OPERATED: readonly Operated[] = [millrace, nginx, haproxy];
+
+/** Whether a process handles a signal itself (proc(5)). */
+function catches(pid: number, signal: number): boolean {
+  const mask = /^SigCgt:\t([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? '0';
+  return ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n;
+}
+
+const USR2 = 12;
 
 /** 0 while there is none. */
 export function readPid(file: string): number {

@@ -12,6 +12,7 @@ import { mebibytes, Running } from './running.ts';
 
 const RELOADS = 200;
 const MANY_RELOADS = 1000;
+const WARM_RELOADS = 500;
 const UPGRADES = 10;
 const CLIENTS = { kept: 32, fresh: 8 };
 const TUNNELS = 20;
@@ -123,10 +124,10 @@ const TRIALS: readonly Trial[] = [
     columns: ['reloads', 'heap MiB', 'resident MiB', 'descriptors', 'threads', 'timers', 'handles'],
     concerns: ({ name }) => name === 'millrace',
     async run(running) {
-      // The first ones warm everything up.
-      for (let n = 1; n <= 50; n++) await running.reload(n);
+      // The first ones warm everything up: code is compiled, and heaps find their size.
+      for (let n = 1; n <= WARM_RELOADS; n++) await running.reload(n);
       const before = await running.figures();
-      for (let n = 51; n <= MANY_RELOADS + 50; n++) await running.reload(n);
+      for (let n = 1; n <= MANY_RELOADS; n++) await running.reload(WARM_RELOADS + n);
       // What lets go of things does so within its grace.
       await pause(3000);
       const after = await running.figures();

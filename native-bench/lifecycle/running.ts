@@ -83,7 +83,8 @@ export class Running {
     const origins = this.#origins.map(({ port }) => port);
     this.proxy.configure({ folder: this.#folder, port: this.port, origins, version, limitS: this.limitS });
     const fromMs = performance.now();
-    await this.#serves(version, () => this.proxy.reload(this.pid));
+    await this.proxy.reload(this.pid);
+    await this.#serves(version);
     return performance.now() - fromMs;
   }
 
@@ -137,15 +138,9 @@ export class Running {
   }
 
   /** New connections get this version's answers, several in a row: not by an old worker that still accepts. */
-  async #serves(version: number, tell: () => void = () => {}): Promise<void> {
+  async #serves(version: number): Promise<void> {
     const deadline = performance.now() + 30_000;
-    let toldMs = Number.NEGATIVE_INFINITY;
     for (let right = 0; right < 4; ) {
-      // One that is busy with the last reload may not have heard.
-      if (performance.now() - toldMs > 1000) {
-        tell();
-        toldMs = performance.now();
-      }
       right = (await askVersion(this.port)) === String(version) ? right + 1 : 0;
       if (right === 0) await pause(1);
       if (performance.now() > deadline) throw new Error(`${this.proxy.name} does not serve configuration ${version}`);
