@@ -108,13 +108,26 @@ $(CLINIC):
 	@echo 'installing clinic into .profile/clinic'
 	@PATH='$(HOST_PATH)' npm install --prefix .profile/clinic --no-save --no-package-lock --no-audit --no-fund --loglevel=error clinic@13.0.0
 
+.PHONY: binary
+binary: install ## dist/millrace: one file that needs no Node; the same bytes every time
+	@node packaging/binary.ts
+
+.PHONY: package
+package: install ## the npm package, into dist/
+	@mkdir -p dist
+	@PATH='$(HOST_PATH)' npm pack --silent --pack-destination dist || { node packaging/npm.ts postpack; exit 1; }
+
+.PHONY: deb
+deb: binary ## a Debian package of the binary, with its systemd units, into dist/
+	@node packaging/deb.ts
+
 .PHONY: certs
 certs: install ## a certificate authority for tests and leaves; ARGS='FOLDER NAME...'
 	@node certs/make.ts $(or $(ARGS),certs localhost)
 
 .PHONY: test-tools
 test-tools: ## Debian packages of the programs that tests talk to
-	$(APT_INSTALL) $(PEERS) $(LOADERS) curl openssl chromium pebble testssl.sh
+	$(APT_INSTALL) $(PEERS) $(LOADERS) curl openssl chromium pebble testssl.sh binutils systemd
 
 .PHONY: bench-tools
 bench-tools: ## Debian packages of the programs that the benchmark runs

@@ -5,8 +5,9 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ROOT } from '../lib/base/asset.ts';
 import { describeCores, describeMachine, divideCores, findProgram, physicalCores, pinSelf } from './host/machine.ts';
-import { currentRevision, findRevision, layOut, ROOT, treeIn } from './host/revision.ts';
+import { currentRevision, findRevision, inCheckout, layOut, treeIn } from './host/revision.ts';
 import { closeOnSignals, type Launcher, Scope } from './host/scope.ts';
 import { chooseGenerator } from './load/run-load.ts';
 import { type Given, type Options, peersFor, readOptions } from './options.ts';
@@ -37,6 +38,12 @@ export async function runBench(given: Given, command: string): Promise<number | 
   if (unwritable.length > 0) return { faults: unwritable };
   const against = options.against === null ? null : findRevision(options.against);
   if (typeof against === 'string') return { faults: [`--against: ${against}`] };
+  if ((options.publish || options.trend) && !inCheckout()) {
+    const option = options.publish ? '--publish' : '--trend';
+    return {
+      faults: [`${option}: runs are kept in a checkout of Millrace, and this is not one; --json FILE keeps one`],
+    };
+  }
   if (options.list) process.stdout.write(describeCatalogue());
   else if (options.trend) return showTrend(options);
   else return measure(options, command, against?.commit ?? null);
@@ -210,7 +217,7 @@ function faultsOfFiles({ json, html, markdown }: Options): string[] {
 
 /** Writes what was asked for; false when some of it could not be, which keeps nothing else from being written. */
 function write(options: Options, report: Report, failed: boolean, progress: Progress): boolean {
-  const { reports } = readResults(RESULTS);
+  const reports = inCheckout() ? readResults(RESULTS).reports : [];
   const files: [string | null, () => string][] = [
     [options.json, () => writeJson(report)],
     [options.html, () => writePage(report, [...reports, report])],

@@ -7,7 +7,7 @@ import { fastifyHttpProxy } from './peers/fastify-http-proxy/peer.ts';
 import { haproxy } from './peers/haproxy/peer.ts';
 import { httpProxy, httpProxyDefault } from './peers/http-proxy/peer.ts';
 import { httpxy } from './peers/httpxy/peer.ts';
-import { millrace, millraceOneRoute } from './peers/millrace/peer.ts';
+import { millrace, millraceBinary, millraceOneRoute } from './peers/millrace/peer.ts';
 import { nginx, nginxStreaming } from './peers/nginx/peer.ts';
 import type { Peer } from './peers/peer.ts';
 import { varnish } from './peers/varnish/peer.ts';
@@ -25,6 +25,7 @@ import { idleConnections } from './scenarios/idle-connections.ts';
 import { idleConnectionsTls } from './scenarios/idle-connections-tls.ts';
 import { overload } from './scenarios/overload.ts';
 import { slowClients } from './scenarios/slow-clients.ts';
+import { startUp } from './scenarios/start-up.ts';
 import { tcpBulk } from './scenarios/tcp-bulk.ts';
 import { tcpConnectionRate } from './scenarios/tcp-connection-rate.ts';
 import { tcpSmall } from './scenarios/tcp-small.ts';
@@ -42,10 +43,11 @@ export const SCENARIOS: readonly Scenario[] = [
   ...[tlsSmall, tlsHandshakes, tlsResumption, tlsBulk],
   h2Small,
   ...[idleConnections, idleConnectionsTls, slowClients, overload],
+  startUp,
 ];
 
 export const PEERS: readonly Peer[] = [
-  ...[millrace, millraceOneRoute],
+  ...[millrace, millraceBinary, millraceOneRoute],
   ...[nginx, nginxStreaming, haproxy, caddy, varnish],
   ...[httpProxy, httpProxyDefault, httpxy, fastifyHttpProxy, fastProxy],
 ];

@@ -116,6 +116,20 @@ export const FIGURES = {
     better: 'lower',
     meaning: 'resident memory that an idle connection adds',
   },
+  startMicros: {
+    heading: 'first client ms',
+    scale: 1e-3,
+    decimals: 0,
+    better: 'lower',
+    meaning: 'from the start of the program until a client is accepted, asked every few milliseconds',
+  },
+  workerBytes: {
+    heading: 'MiB/worker',
+    scale: 2 ** -20,
+    decimals: 1,
+    better: 'lower',
+    meaning: 'resident memory that a second worker adds, idle',
+  },
   slowdown: {
     heading: 'p99 with ÷ without slow',
     scale: 1,

@@ -5,11 +5,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ROOT } from '../lib/base/asset.ts';
 import { didYouMean } from '../lib/base/nearest.ts';
 import { SCENARIOS } from './catalogue.ts';
 import { processTree } from './host/accounting.ts';
 import { type Cores, divideCores, findProgram, physicalCores } from './host/machine.ts';
-import { ROOT } from './host/revision.ts';
 import { type Child, closeOnSignals, Scope } from './host/scope.ts';
 import { chooseGenerator, runLoad } from './load/run-load.ts';
 import { startOrigin } from './origin/origin.ts';

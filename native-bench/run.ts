@@ -164,7 +164,7 @@ async function startPeers(walk: Walk, peers: readonly Peer[]): Promise<RunningPe
           const missing = await probeHeaders(running.port, path, setup);
           if (missing.length > 0) walk.unequal.set(peer.name, missing);
         }
-        if (scenario.procedure !== 'idle') await warmUp(walk, running.port);
+        if (!UNWARMED.includes(scenario.procedure)) await warmUp(walk, running.port);
         assertRunning(running);
       } catch (error) {
         await scope.stop(running.child);
@@ -184,8 +184,12 @@ async function warmUp({ scope, bench, scenario, run }: Walk, port: number): Prom
   await runLoad(scope, scenario.load, { ...run, ratePerSecond: null, seconds: bench.plan.warmUpSeconds, port });
 }
 
-function start({ scope, bench, scenario, cores, originPort }: Walk, peer: Peer): Promise<RunningPeer> {
-  return startPeer(scope, peer, { setup: scenario.setup, originPort, workers: bench.workers, cores: cores.proxy });
+function start(
+  { scope, bench, scenario, cores, originPort }: Walk,
+  peer: Peer,
+  workers = bench.workers,
+): Promise<RunningPeer> {
+  return startPeer(scope, peer, { setup: scenario.setup, originPort, workers, cores: cores.proxy });
 }
 
 /** A B C, A B C, ...: whatever else the machine does in some seconds meets all peers alike. */
@@ -199,7 +203,7 @@ async function takeTurns(walk: Walk, running: RunningPeer[]): Promise<Round[]> {
       bench.progress.step(scenario.name, peer.peer.name, round, rounds);
       try {
         const proxyCores = alone ? cores.proxy : [];
-        const startAnew = (): Promise<RunningPeer> => start(walk, peer.peer);
+        const startAnew = (workers?: number): Promise<RunningPeer> => start(walk, peer.peer, workers);
         const one = await measureRound({ scope, scenario, running: peer, round, run, proxyCores, startAnew });
         assertRunning(peer);
         taken.push(one);
@@ -217,6 +221,8 @@ async function takeTurns(walk: Walk, running: RunningPeer[]): Promise<Round[]> {
 
 /** Procedures with an open loop of their own, which only our own generator can drive. */
 const OPEN: readonly ProcedureName[] = ['slow-clients', 'overload'];
+/** Procedures that start peers of their own. */
+const UNWARMED: readonly ProcedureName[] = ['idle', 'start'];
 const ORIGIN_SECONDS = 2;
 
 const GENERATORS: Readonly<Record<GeneratorName, string>> = {

@@ -7,9 +7,10 @@ import type { Setup } from './peers/peer.ts';
 
 /**
  * How a round is taken: `load` puts the load on for some seconds; `idle` opens connections and weighs them; `slow-clients`
- * compares quick clients with and without slow ones beside them; `overload` offers more than the proxy can take.
+ * compares quick clients with and without slow ones beside them; `overload` offers more than the proxy can take; `start`
+ * starts it.
  */
-export type ProcedureName = 'load' | 'idle' | 'slow-clients' | 'overload';
+export type ProcedureName = 'load' | 'idle' | 'slow-clients' | 'overload' | 'start';
 
 export interface Scenario {
   readonly name: string;

@@ -18,19 +18,25 @@ const SLOWEST_MS = 10_000;
 export class AdminServer {
   readonly #server: Server;
   readonly #bind: Address;
-  #access: Access;
+  #access: Access | null = null;
+  /** Requests that came before anybody may be answered. */
+  #early: (() => void)[] = [];
   #handedOver = false;
 
   private constructor(server: Server, options: AdminOptions, api: Api, log: Log) {
     this.#server = server;
     this.#bind = options.bind;
-    this.#access = new Access(options);
     server.on('error', (error) => log.limited('admin', 1000).error('admin listener failed', { error }));
-    server.on('request', (request, response) => void answer(this.#access, api, request, response, log));
+    server.on('request', (request, response) => {
+      const act = (): void => void answer(this.#access!, api, request, response, log);
+      if (this.#access === null) this.#early.push(act);
+      else act();
+    });
   }
 
   /**
-   * Binds, or takes over the listening socket `inherited` (-1 for none), and answers by `api`; or says why that cannot be.
+   * Binds, or takes over the listening socket `inherited` (-1 for none), or says why that cannot be. Answers by `api` once
+   * somebody is admitted.
    */
   static async start(
     options: AdminOptions,
@@ -63,9 +69,10 @@ export class AdminServer {
     return descriptorOf(this.#server as never);
   }
 
-  /** Others may call from now on. */
+  /** These may call from now on. */
   admit(options: AdminOptions): void {
     this.#access = new Access(options);
+    for (const act of this.#early.splice(0)) act();
   }
 
   /** Another process has the socket too: its path is not ours to remove. */
@@ -76,7 +83,8 @@ export class AdminServer {
   /** Accepts nothing more; what is being answered is. */
   stop(): void {
     this.#server.close();
-    this.#server.closeIdleConnections();
+    if (this.#access === null) this.#server.closeAllConnections();
+    else this.#server.closeIdleConnections();
     if (this.#bind.kind === 'unix' && !this.#handedOver) void unlink(this.#bind.path).catch(() => {});
   }
 }
@@ -92,7 +100,7 @@ async function answer(
   try {
     reply = await judge(access, api, request);
   } catch (error) {
-    log.error('admin request failed', { error });
+    log.limited('admin request', 1000).error('admin request failed', { error });
     reply = refused(500, 'this is a fault of ours; the log has it');
   }
   const method = request.method ?? '';
@@ -123,8 +131,8 @@ async function judge(access: Access, api: Api, request: IncomingMessage): Promis
   } catch {
     return refused(400, 'the body is not JSON');
   }
-  const { pathname } = new URL(request.url ?? '/', 'http://admin');
-  return api.answer(request.method ?? 'GET', pathname, body);
+  const [path = '/'] = (request.url ?? '/').split('?', 1);
+  return api.answer(request.method ?? 'GET', path, body);
 }
 
 async function readBody(request: IncomingMessage): Promise<string | null> {

@@ -36,6 +36,7 @@ export function parseAddress(text: string): Address | AddressFault {
   if (text.startsWith('fd:')) {
     const fd = wholeNumber(text.slice(3));
     if (fd < 0) return { fault: 'fd: needs a descriptor number, as in fd:3' };
+    if (fd < 3) return { fault: 'fd: 0 to 2 are the standard streams; sockets that are handed over begin with fd:3' };
     return { kind: 'fd', host: '', port: 0, path: '', fd };
   }
   const cut = text.lastIndexOf(':');

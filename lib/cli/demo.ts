@@ -46,6 +46,7 @@ Listens on 127.0.0.1:8080 (HTTP), 8443 (HTTPS, by a certificate authority of its
     const code = await serve(result.configuration, log, {
       started,
       careless: true,
+      exclusive: true,
       ...(!('errors' in elsewhere) && { otherwise: elsewhere.configuration }),
     });
     origins.close();

@@ -3,7 +3,8 @@
 // are loaded when they are asked for, so that `version` does not pay for a proxy.
 
 import { enableCompileCache } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { BUNDLED, ROOT, runCalled } from '../base/asset.ts';
 import { didYouMean } from '../base/nearest.ts';
 import { type Command, commandHelp, EXIT_FAILED, EXIT_FINE, EXIT_USAGE, readArguments, table } from './command.ts';
 import { reportUsage, writeResult } from './output.ts';
@@ -41,22 +42,30 @@ const SUMMARIES: readonly (readonly [string, string])[] = [
   ['version', 'print the version'],
 ];
 
+const LEAST_NODE = 24;
+
 /** Planned commands: refused by name rather than called unknown. */
 const PLANNED = ['forward', 'top'];
 
 keepCompiled();
-process.exit(await main(process.argv.slice(2)));
+// No await up here: the bundle in the executable is CommonJS.
+if (!runCalled()) main(process.argv.slice(2)).then((code) => process.exit(code));
 
 /** A checkout runs its TypeScript as it stands: what has been stripped and compiled once is kept, beside the packages. */
 function keepCompiled(): void {
-  if (import.meta.filename?.endsWith('.ts') !== true) return;
-  const folder = fileURLToPath(new URL('../../node_modules/.cache/millrace', import.meta.url));
+  if (BUNDLED || !import.meta.url.endsWith('.ts')) return;
+  const folder = join(ROOT, 'node_modules/.cache/millrace');
   enableCompileCache(folder);
   // Where worker threads look for it.
   process.env['NODE_COMPILE_CACHE'] = folder;
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  // npm only warns of it, and what would go wrong later would not say why.
+  if (Number(process.versions.node.split('.')[0]) < LEAST_NODE) {
+    process.stderr.write(`millrace: needs Node ${LEAST_NODE} or newer; this is Node ${process.versions.node}\n`);
+    return EXIT_FAILED;
+  }
   const [name = '', ...rest] = args;
   if (name === '--help' || name === '-h' || name === 'help') return help(rest[0]);
   if (name === '--version' || name === '-v') return main(['version']);

@@ -1,6 +1,6 @@
 // `millrace run`: runs a configuration until a signal ends it.
 
-import { watchFile } from '../config/watch.ts';
+import { stampFile, watchFile } from '../config/watch.ts';
 import { type Command, EXIT_USAGE, LOG_OPTION } from './command.ts';
 import { CONFIG_OPTION, chooseFile, readFileOf } from './configuration-file.ts';
 import { openLog, readLogChoice, reportConfigErrors, reportUsage } from './output.ts';
@@ -33,6 +33,8 @@ A second one exits at once.`,
       reportUsage(faults, 'millrace run --help');
       return EXIT_USAGE;
     }
+    // Before it is read: what changes meanwhile is to be noticed.
+    const stamp = await stampFile(chosen.file);
     const result = await readFileOf(chosen.file);
     const json = (choice.format ?? (process.stderr.isTTY ? 'text' : 'json')) === 'json';
     if ('errors' in result) {
@@ -45,7 +47,7 @@ A second one exits at once.`,
         const again = await readFileOf(chosen.file);
         return 'errors' in again ? again : { ...again, configuration: workers(again.configuration) };
       },
-      ...(given.options.has('watch') && { watch: (changed) => watchFile(chosen.file, changed) }),
+      ...(given.options.has('watch') && { watch: (changed) => watchFile(chosen.file, stamp, changed) }),
     });
   },
 };

@@ -23,6 +23,8 @@ export interface ServeOptions {
   readonly read?: () => Promise<ReadResult>;
   /** Reports when the configuration's file has changed, which reloads it. */
   readonly watch?: (changed: () => void) => void;
+  /** Leaves nobody else room on the same ports; with `workers: 0`. */
+  readonly exclusive?: boolean;
   /** Nobody minds what is cut off at the end. */
   readonly careless?: boolean;
 }
@@ -32,8 +34,8 @@ export interface ServeOptions {
  * something was cut off at its end, or when it was told twice to stop.
  */
 export async function serve(configuration: Configuration, log: Log, options: ServeOptions = {}): Promise<number> {
-  const { read, started, otherwise, watch } = options;
-  const given = { ...(read !== undefined && { read }), inheritance: Inheritance.claim() };
+  const { read, started, otherwise, watch, exclusive = false } = options;
+  const given = { ...(read !== undefined && { read }), inheritance: Inheritance.claim(), upgradable: true, exclusive };
   let proxy = await Supervisor.start(configuration, log, given);
   if (!(proxy instanceof Supervisor) && otherwise !== undefined) proxy = await Supervisor.start(otherwise, log, given);
   if (!(proxy instanceof Supervisor)) {
@@ -62,9 +64,13 @@ const EXIT_CODES: Readonly<Record<Ending, number>> = {
 };
 
 function obeySignals(proxy: Supervisor, log: Log): void {
+  let told = false;
   const end = (signal: NodeJS.Signals): void => {
+    const again = told;
+    told = true;
+    // It may be draining by an operator's word already: the first signal does not make it more urgent.
     log.info('told to end', { signal });
-    if (proxy.drain()) return;
+    if (proxy.drain() || !again) return;
     log.warn('stopping at once', { signal });
     proxy.stop();
   };

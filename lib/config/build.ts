@@ -3,8 +3,6 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Log } from '../base/log.ts';
-import { Discovery } from '../discovery/discovery.ts';
-import { HealthChecker } from '../health/checker.ts';
 import { answering, redirecting, responding } from '../http/action.ts';
 import type { Action, RouteTarget } from '../http/exchange.ts';
 import { mirrored } from '../http/mirror.ts';
@@ -29,7 +27,6 @@ import { Cluster, type Keeper } from '../upstream/cluster.ts';
 import type { ClusterOptions, HashOptions, StickyOptions } from '../upstream/options.ts';
 import { compareClusters } from './compare.ts';
 import type { Configuration } from './configuration.ts';
-import { readEndpoints } from './endpoint-list.ts';
 import { stickySecret } from './sticky-secret.ts';
 
 export interface BuildOptions {
@@ -37,8 +34,10 @@ export interface BuildOptions {
   readonly before?: Pick<Built, 'configuration' | 'clusters'> & Partial<Built>;
   /** Keys of session tickets, the same for all event loops that serve the same listeners. */
   readonly tickets?: TicketKeys;
-  /** Somebody else checks and finds endpoints, and tells. */
-  readonly told?: boolean;
+  /** Makes those who look after a cluster's endpoints; without it somebody else does, and tells what is found. */
+  readonly keepers?: (cluster: Cluster, options: ClusterOptions, log: Log) => readonly Keeper[];
+  /** Clusters are only looked after here: nobody needs their connections. */
+  readonly watching?: boolean;
 }
 
 /** A snapshot with what it was built from. */
@@ -71,9 +70,14 @@ export function buildSnapshot(configuration: Configuration, log: Log, options: B
 export function buildClusters(
   { clusters }: Configuration,
   log: Log,
-  { before, told = false }: BuildOptions,
+  { before, keepers, watching = false }: BuildOptions,
   changes: (() => void)[],
 ): ReadonlyMap<string, Cluster> {
+  const told = keepers === undefined;
+  const keeping = (cluster: Cluster, options: ClusterOptions): readonly Keeper[] => [
+    ...(!watching && options.pool.warm > 0 ? [new Warmer(cluster, options.pool.warm)] : []),
+    ...(keepers?.(cluster, options, log) ?? []),
+  ];
   return new Map(
     Object.entries(clusters).map(([name, options]) => {
       const known = before?.clusters.get(name);
@@ -82,7 +86,7 @@ export function buildClusters(
       if (change === 'anew') {
         const tls = options.tls === null ? null : new Originator(name, options.tls, log);
         const cluster = new Cluster(name, withSecrets(options), tls, log);
-        cluster.keep(buildKeepers(cluster, options, told, log));
+        cluster.keep(keeping(cluster, options));
         if (known !== undefined) changes.push(() => cluster.inherit(known));
         return [name, cluster];
       }
@@ -91,7 +95,7 @@ export function buildClusters(
         changes.push(() => {
           known!.configure(withSecrets(options), told);
           if (!isDeepStrictEqual([was!.health, was!.discovery], [options.health, options.discovery]))
-            known!.keep(buildKeepers(known!, options, told, log));
+            known!.keep(keeping(known!, options));
         });
       }
       return [name, known!];
@@ -213,21 +217,6 @@ function withSecret(sticky: StickyOptions): StickyOptions {
 
 function withSecrets(options: ClusterOptions): ClusterOptions {
   return options.sticky === null ? options : { ...options, sticky: withSecret(options.sticky) };
-}
-
-/** Who looks after a cluster. */
-function buildKeepers(
-  cluster: Cluster,
-  { health, discovery, pool }: ClusterOptions,
-  told: boolean,
-  log: Log,
-): Keeper[] {
-  const keepers: Keeper[] = [];
-  if (pool.warm > 0) keepers.push(new Warmer(cluster, pool.warm));
-  if (told) return keepers;
-  if (health !== null) keepers.push(new HealthChecker(cluster, health));
-  if (discovery !== null) keepers.push(new Discovery(cluster, discovery, readEndpoints, log));
-  return keepers;
 }
 
 /** Makes the issuer of a certificate that has one. */

@@ -1,7 +1,7 @@
 // What the schema cannot see: references from one part of the document to another, and rules about keys that go together.
 // Works on the document as written, so that these faults are told together with all others.
 
-import { type Address, formatAddress, isLocal, unmapAddress } from '../base/address.ts';
+import { type Address, formatAddress, isLocal, isLoopback, unmapAddress } from '../base/address.ts';
 import { didYouMean } from '../base/nearest.ts';
 import { checkCluster } from './check-cluster.ts';
 import { checkRoutes } from './check-routes.ts';
@@ -247,6 +247,8 @@ function hostKey(address: Address): string {
 /** Whether two hosts on one port cannot both be bound: the same one, or one of them every interface. */
 function overlaps(a: string, b: string): boolean {
   if (a === b || a === '' || b === '') return true;
+  // What it means is decided by the resolver: mostly both.
+  if ((a === 'localhost' && isLoopback(b)) || (b === 'localhost' && isLoopback(a))) return true;
   const v4 = (host: string): boolean => !host.includes(':');
   return (a === '0.0.0.0' && v4(b)) || (b === '0.0.0.0' && v4(a)) || (a === '::' && !v4(b)) || (b === '::' && !v4(a));
 }

@@ -71,7 +71,7 @@ const CLUSTER_EFFECTS = {
   removed: 'gets nothing new; what is under way finishes',
 };
 const SETTING_EFFECTS: Readonly<Record<string, string>> = {
-  log: 'holds from now on',
+  log: 'holds for the next process: millrace upgrade starts one',
   drainTimeoutMs: 'holds from now on',
   drainDelayMs: 'holds from now on',
   admin: 'the admin listener is bound anew',

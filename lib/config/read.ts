@@ -2,13 +2,13 @@
 
 import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { assembleConfiguration } from './assemble.ts';
 import { checkDocument } from './check.ts';
 import type { Configuration } from './configuration.ts';
 import { LONGEST_DOCUMENT_BYTES, readDocument } from './document.ts';
 import type { Environment } from './environment.ts';
 import { type ConfigError, type DocumentPath, type Finding, formatPath, orderErrors } from './error.ts';
+import { importDocument } from './module.ts';
 import { documentSchema } from './schema.ts';
 import { describeIssue, wordFindings } from './wording.ts';
 
@@ -74,8 +74,7 @@ const MOST_ERRORS = 1000;
 async function loadModule(file: string): Promise<ReadResult> {
   let exported: unknown;
   try {
-    const module: unknown = await import(pathToFileURL(resolve(file)).href);
-    exported = (module as { default?: unknown }).default;
+    exported = await importDocument(file);
   } catch (error) {
     const fault = error instanceof Error ? error.message : String(error);
     return { errors: [unplaced(file, `cannot be loaded: ${fault.split('\n')[0]}`)] };

@@ -6,7 +6,7 @@ import { LOG_LEVELS } from '../base/log.ts';
 import { MOST_LOOPS } from '../server/crowd.ts';
 import { cluster } from './schema/cluster.ts';
 import { listener } from './schema/listener.ts';
-import { address, choice, duration, section, size, text, whole } from './schema/values.ts';
+import { address, choice, duration, section, size, text } from './schema/values.ts';
 
 const log = section(
   {
@@ -30,10 +30,13 @@ const admin = section({
     ),
 });
 
+/** Of either alternative the same words, since nobody can tell which was meant. */
+const countFault = { error: () => `must be auto or a whole number from 0 to ${MOST_LOOPS}` };
+
 export const documentSchema = section(
   {
     workers: z
-      .union([z.literal('auto'), whole(0, MOST_LOOPS)])
+      .union([z.literal('auto', countFault), z.int(countFault).min(0, countFault).max(MOST_LOOPS, countFault)])
       .prefault('auto')
       .describe('Event loops, each in a thread of its own: `auto` for one per core, 0 for none but the main thread.'),
     workerMemory: size({ min: 64 * 1024 * 1024 })

@@ -25,8 +25,6 @@ export interface Order {
   readonly inherited: ReadonlyMap<string, readonly number[]>;
   /** By listener: where connections are counted. */
   readonly crowds: ReadonlyMap<string, SharedArrayBuffer>;
-  /** What is known of endpoints. */
-  readonly news: readonly News[];
 }
 
 /** What has become known of a cluster's endpoints. */
@@ -55,8 +53,11 @@ export type PrepareResult = { readonly ports: readonly BoundPort[] } | { readonl
 export interface EventLoop {
   /** Gets everything ready that an order needs; `commit` or `abort` is to follow. */
   prepare(order: Order): Promise<PrepareResult>;
-  /** The order holds once this resolves; what it makes superfluous ends within `drainTimeoutMs`. */
-  commit(drainTimeoutMs: number): Promise<void>;
+  /**
+   * The order holds once this resolves; what it makes superfluous ends within `drainTimeoutMs`. `news`: all that is known of
+   * endpoints at this moment.
+   */
+  commit(drainTimeoutMs: number, news: readonly News[]): Promise<void>;
   abort(): void;
   tell(news: News): void;
   report(): Promise<LoopReport>;

@@ -34,9 +34,9 @@ export class Inheritance {
     return taken.filter((descriptor) => descriptor >= 0);
   }
 
-  /** Those of all keys that are for event loop `place` of `count`. */
-  share(place: number, count: number): ReadonlyMap<string, readonly number[]> {
-    return new Map([...this.#sockets.keys()].map((key) => [key, this.take(key, place, count)]));
+  /** Those of `keys` that are for event loop `place` of `count`. */
+  share(keys: readonly string[], place: number, count: number): ReadonlyMap<string, readonly number[]> {
+    return new Map(keys.map((key) => [key, this.take(key, place, count)]));
   }
 
   /** Closes what nobody took: its address is not bound any more. */

@@ -17,7 +17,6 @@ import type { EventLoop, LoopReport, News, Order, PrepareResult } from './channe
 interface Pending {
   readonly built: Built;
   readonly prepared: Prepared;
-  readonly news: readonly News[];
 }
 
 export class OwnLoop implements EventLoop {
@@ -57,12 +56,12 @@ export class OwnLoop implements EventLoop {
     this.#server ??= Server.create(this.#log);
     const prepared = await this.#server.prepare(built, binding);
     if ('fault' in prepared) return prepared;
-    this.#pending = { built, prepared, news: order.news };
+    this.#pending = { built, prepared };
     return { ports: prepared.ports };
   }
 
-  async commit(drainTimeoutMs: number): Promise<void> {
-    const { built, prepared, news } = this.#pending!;
+  async commit(drainTimeoutMs: number, news: readonly News[]): Promise<void> {
+    const { built, prepared } = this.#pending!;
     this.#pending = null;
     prepared.commit(drainTimeoutMs);
     this.#built = built;
@@ -102,7 +101,6 @@ export class OwnLoop implements EventLoop {
     return buildSnapshot(own, this.#log, {
       ...(this.#built !== null && { before: this.#built }),
       tickets: new TicketKeys(Buffer.from(secret), Date.now, turn),
-      told: true,
     });
   }
 

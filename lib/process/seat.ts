@@ -78,10 +78,15 @@ export class Seat {
   }
 
   /** Resolves once its event loop serves what was prepared. */
-  commit(drainTimeoutMs: number): Promise<void> {
+  async commit(drainTimeoutMs: number, news: readonly News[]): Promise<void> {
+    if (this.#loop === null) {
+      // It died after it was ready: it is missing now, and will be replaced by one for the new order.
+      this.#diedMs = performance.now();
+      return this.#events.died(this);
+    }
     if (!this.#serving) this.#bornMs = performance.now();
-    const done = this.#loop?.commit(drainTimeoutMs) ?? Promise.resolve();
-    this.#serving = this.#loop !== null;
+    const done = this.#loop.commit(drainTimeoutMs, news);
+    this.#serving = true;
     this.ports = this.nextPorts;
     return done;
   }
@@ -169,9 +174,11 @@ export class Seat {
   #died(loop: ThreadLoop, death: Death): void {
     if (this.#loop !== loop) return;
     this.#loop = null;
+    // Its descriptors may belong to others by now.
+    this.ports = [];
     const served = this.#serving;
     this.#serving = false;
-    if (this.#ending || !served) return;
+    if (!served) return;
     this.#diedMs = performance.now();
     const servedMs = this.#diedMs - this.#bornMs;
     if (servedMs > SETTLED_MS) this.#early = 0;

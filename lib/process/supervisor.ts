@@ -1,27 +1,28 @@
-// The running proxy: an event loop in each worker thread, or one in this thread, that all serve the same configuration. Starts
-// them, goes over to other configurations all at once or not at all, replaces those that fail, and ends them. No connection
-// passes through here.
+// The running proxy: goes from configuration to configuration, all at once or not at all, replaces event loops that fail,
+// hands over to a successor, and ends. No connection passes through here.
 
 import { EventEmitter } from 'node:events';
 import about from '../../package.json' with { type: 'json' };
 import { Api } from '../admin/api.ts';
 import type { ClusterStatus, Control, Refusal, ReloadResult, Status } from '../admin/control.ts';
 import { AdminServer } from '../admin/server.ts';
-import { type Address, formatAddress } from '../base/address.ts';
+import { formatAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import { compareConfigurations } from '../config/compare.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { readEndpoint } from '../config/endpoint-list.ts';
 import { formatConfigError } from '../config/error.ts';
 import type { ReadResult } from '../config/read.ts';
-import { crowdMemory } from '../server/crowd.ts';
-import { probeAddress } from '../server/port.ts';
+import { Crowd, crowdMemory } from '../server/crowd.ts';
 import type { StartFault } from '../server/server.ts';
 import { ticketSecret, ticketTurn } from '../tls/ticket.ts';
 import type { ChangeRefusal, EndpointChange } from '../upstream/membership.ts';
+import { ADMIN_KEY, Addresses, bindsOf, isSameAddress } from './addresses.ts';
 import type { News, Order } from './channel.ts';
+import { Chorus } from './chorus.ts';
+import { Crew, type NextCrew } from './crew.ts';
 import { Inheritance } from './inheritance.ts';
-import { Seat } from './seat.ts';
+import type { Seat } from './seat.ts';
 import { addStatuses } from './statuses.ts';
 import { startSuccessor } from './successor.ts';
 import { type NextWatch, Watch } from './watch.ts';
@@ -45,6 +46,10 @@ export interface SupervisorOptions {
   readonly read?: () => Promise<ReadResult>;
   /** Sockets that a predecessor has handed over. */
   readonly inheritance?: Inheritance;
+  /** This process can be started once more by its own arguments, and says then that it serves. */
+  readonly upgradable?: boolean;
+  /** Binds without leaving room for others on the same ports: with `workers: 0` alone. */
+  readonly exclusive?: boolean;
   /** How long an event loop may stand still before it is replaced. */
   readonly standstillMs?: number;
 }
@@ -60,32 +65,31 @@ interface Next {
   readonly configuration: Configuration;
   readonly watch: NextWatch;
   readonly admin: AdminServer | null;
-  /** All that will serve, those that have yet to begin included. */
-  readonly seats: readonly Seat[];
+  readonly crew: NextCrew;
 }
 
 export class Supervisor extends EventEmitter<SupervisorEvents> implements Control {
   /** Resolves once nothing is open any more. */
   readonly ended: Promise<Ending>;
   readonly #log: Log;
-  readonly #read: (() => Promise<ReadResult>) | null;
-  readonly #inheritance: Inheritance;
-  readonly #standstillMs: number;
+  readonly #options: SupervisorOptions;
+  readonly #addresses: Addresses;
   readonly #watch: Watch;
+  readonly #crew: Crew;
   readonly #bornMs = performance.now();
   readonly #tickets = { secret: ticketSecret(), turn: ticketTurn() };
+  /** By listener: where its connections are counted. */
   readonly #crowds = new Map<string, SharedArrayBuffer>();
-  /** By key: the ports that were found for port 0. */
-  readonly #found = new Map<string, number>();
   #configuration: Configuration;
-  #seats: readonly Seat[] = [];
   #admin: AdminServer | null = null;
   #generation = 0;
   #configuredMs = 0;
   #reloadFault = '';
   #draining = false;
-  #ready = false;
+  #over = false;
   #timer: NodeJS.Timeout | null = null;
+  /** Ends the start of a successor. */
+  readonly #leavingSoon = new AbortController();
   /** What changes event loops happens one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   #end: (ending: Ending) => void = () => {};
@@ -94,10 +98,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     super();
     this.#configuration = configuration;
     this.#log = log;
-    this.#read = options.read ?? null;
-    this.#inheritance = options.inheritance ?? Inheritance.none;
-    this.#standstillMs = options.standstillMs ?? STANDSTILL_MS;
-    this.#watch = new Watch(log, (news) => this.#tell(news, null));
+    this.#options = options;
+    this.#addresses = new Addresses(options.inheritance ?? Inheritance.none);
+    const chorus = new Chorus(log);
+    this.#watch = new Watch(chorus.voice(-1), (news) => this.#crew.tell(news, null));
+    this.#crew = new Crew(chorus, {
+      news: (news, seat) => this.#hear(news, seat),
+      died: (seat) => this.#lost(seat),
+    });
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -110,24 +118,26 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     options: SupervisorOptions = {},
   ): Promise<Supervisor | StartFault> {
     const supervisor = new Supervisor(configuration, log, options);
-    const next = await supervisor.#prepare(configuration);
-    if ('fault' in next) return next;
-    await supervisor.#commit(next);
-    supervisor.#inheritance.closeRest();
-    supervisor.#ready = true;
-    supervisor.#timer = setInterval(() => supervisor.#look(), supervisor.#standstillMs / LOOKS);
+    const fault = await supervisor.#inTurn(() => supervisor.#goOver(configuration));
+    if (fault !== '') {
+      supervisor.#finish('failed');
+      return { fault };
+    }
+    supervisor.#addresses.closeRest();
+    const { standstillMs = STANDSTILL_MS } = options;
+    supervisor.#timer = setInterval(() => supervisor.#crew.look(performance.now(), standstillMs), standstillMs / LOOKS);
     supervisor.#timer.unref();
     return supervisor;
   }
 
   /** Whether new connections are welcome. */
   get ready(): boolean {
-    return this.#ready && this.#seats.some(({ serving }) => serving);
+    return this.#generation > 0 && !this.#draining && this.#crew.seats.some(({ serving }) => serving);
   }
 
   /** Whether all event loops turn. */
   get sound(): boolean {
-    return this.#seats.every(({ serving }) => serving);
+    return this.#crew.seats.every(({ serving }) => serving);
   }
 
   /** How many event loops in threads there are. */
@@ -141,10 +151,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** Of the listeners, as bound. */
   get addresses(): readonly { listener: string; address: string }[] {
-    return (this.#seats[0]?.ports ?? []).map(({ listener, address }) => ({
-      listener,
-      address: formatAddress(address),
-    }));
+    return this.#crew.ports.map(({ listener, address }) => ({ listener, address: formatAddress(address) }));
   }
 
   /** Of the admin listener, '' without one. */
@@ -152,58 +159,72 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return this.#admin?.address ?? '';
   }
 
+  /** Event loops by their places. */
+  get seats(): readonly Seat[] {
+    return this.#crew.seats;
+  }
+
   /** Reads the configuration anew and goes over to it, all or nothing; with `plan` it only tells what would change. */
   reload(plan = false): Promise<ReloadResult | Refusal> {
     return this.#inTurn(async () => {
+      const { read } = this.#options;
       if (this.#draining) return { status: 409, fault: 'it is draining' };
-      if (this.#read === null) return { status: 409, fault: 'it was not started from a configuration file' };
-      if (!plan) this.emit('reloading');
-      const result = await this.#reload(this.#read, plan);
-      if (plan) return result;
-      this.#reloadFault = 'fault' in result ? result.fault : result.errors.join('\n');
-      if (this.#reloadFault !== '') {
-        this.#log.error('not reloaded, nothing has changed', { fault: this.#reloadFault });
+      if (read === undefined) return { status: 409, fault: 'it was not started from a configuration file' };
+      if (plan) return this.#reload(read, true);
+      this.emit('reloading');
+      this.#reloadFault = 'it was broken off';
+      try {
+        const result = await this.#reload(read, false);
+        this.#reloadFault = 'fault' in result ? result.fault : result.errors.join('\n');
+        return result;
+      } finally {
+        if (this.#reloadFault !== '') {
+          this.#log.error('not reloaded, nothing has changed', { fault: this.#reloadFault });
+        }
+        this.emit('reloaded', this.#reloadFault);
       }
-      this.emit('reloaded', this.#reloadFault);
-      return result;
     });
   }
 
   /** Goes over to `configuration`, all or nothing; answers '' or why not. */
   configure(configuration: Configuration): Promise<string> {
-    return this.#inTurn(async () => {
-      if (this.#draining) return 'it is draining';
-      return this.#goOver(configuration);
-    });
+    return this.#inTurn(() => this.#goOver(configuration));
   }
 
   /** Accepts nothing new and lets what is open finish, as long as the configuration allows; false when that had begun. */
   drain(): boolean {
     if (this.#draining) return false;
-    void this.#drain(this.#configuration.drainDelayMs, 'drained');
+    void this.#drain(this.#configuration.drainDelayMs, 'drained', false);
     return true;
   }
 
   /** Breaks off what is open. */
   stop(): void {
     this.#draining = true;
-    void Promise.all(this.#seats.map((seat) => seat.stop())).then(() => this.#finish('stopped'));
+    this.#leavingSoon.abort();
+    // A configuration that is on its way gives up first, and with it what it has prepared.
+    void this.#inTurn(() => this.#crew.stop()).then(() => this.#finish('stopped'));
   }
 
   /** Starts a successor that takes over all ports, then drains. */
   upgrade(): Promise<{ readonly pid: number } | Refusal> {
     return this.#inTurn(async () => {
       if (this.#draining) return { status: 409, fault: 'it is draining' };
-      const ports = this.#seats.flatMap((seat) => seat.ports);
+      if (this.#options.upgradable !== true) {
+        return { status: 409, fault: 'it runs within another program, which would be started once more' };
+      }
+      const ports = this.#crew.seats.flatMap(({ ports }) => ports).filter(({ descriptor }) => descriptor >= 0);
       const admin = this.#admin === null ? [] : [{ key: ADMIN_KEY, descriptor: this.#admin.descriptor }];
       this.#log.info('starting a successor', { program: process.execPath });
-      const started = await startSuccessor([...ports, ...admin]);
+      const started = await startSuccessor([...ports, ...admin], this.#leavingSoon.signal, (how) =>
+        this.#log.error('the successor has ended', { how }),
+      );
       if ('fault' in started) {
         this.#log.error('the successor did not start, this process goes on', { fault: started.fault });
         return { status: 500, fault: started.fault };
       }
       this.#log.info('the successor serves', { pid: started.pid });
-      for (const seat of this.#seats) seat.loop?.handOver();
+      this.#crew.handOver();
       // Whoever asks from now on is answered by the successor.
       this.#admin?.handOver();
       this.#admin?.stop();
@@ -214,8 +235,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   }
 
   async status(): Promise<Status> {
-    const reports = await Promise.all(this.#seats.map((seat) => seat.report(REPORT_MS)));
-    const statuses = addStatuses(reports, this.#seats[0]?.ports ?? []);
+    const reports = await this.#crew.report(REPORT_MS);
     return {
       version: about.version,
       pid: process.pid,
@@ -225,13 +245,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       configured: new Date(this.#configuredMs).toISOString(),
       reloadFault: this.#reloadFault,
       connections: reports.reduce((sum, report) => sum + (report?.connections ?? 0), 0),
-      workers: this.#seats.map((seat, place) => seat.status(reports[place] ?? null, this.#draining)),
-      listeners: statuses.listeners,
+      workers: this.#crew.seats.map((seat, place) => seat.status(reports[place] ?? null, this.#draining)),
+      listeners: addStatuses(reports, this.#crew.ports).listeners,
     };
   }
 
   async clusters(): Promise<readonly ClusterStatus[]> {
-    const reports = await Promise.all(this.#seats.map((seat) => seat.report(REPORT_MS)));
+    const reports = await this.#crew.report(REPORT_MS);
     return addStatuses(reports, []).clusters.map((cluster) => ({
       ...cluster,
       endpoints: cluster.endpoints.map((endpoint) => ({
@@ -263,97 +283,84 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     }
     const fault = await this.#goOver(configuration);
     if (fault !== '') return { status: 409, fault };
+    this.#log.info('reloaded', { generation: this.#generation });
     return { errors: [], warnings, changes, generation: this.#generation };
   }
 
+  /** All or nothing; answers '' or why not. */
   async #goOver(configuration: Configuration): Promise<string> {
+    if (this.#draining) return 'it is draining';
     const next = await this.#prepare(configuration);
     if ('fault' in next) return next.fault;
     await this.#commit(next);
-    this.#log.info('reloaded', { generation: this.#generation });
     return '';
   }
 
   /** Gets everything ready, or nothing. */
   async #prepare(configuration: Configuration): Promise<Next | StartFault> {
-    const count = Math.max(1, configuration.workers);
-    const inThreads = configuration.workers > 0;
-    // From threads to this one and back means other event loops altogether.
-    const kept = inThreads === this.#configuration.workers > 0 ? this.#seats.slice(0, count) : [];
-    const fresh = Array.from({ length: count - kept.length }, (_, at) => this.#seat(kept.length + at));
-    for (const seat of fresh) seat.begin(configuration);
-    const next = await this.#prepareSeats(configuration, [...kept, ...fresh]);
-    if (!('fault' in next)) return next;
-    for (const seat of kept) seat.abort();
-    for (const seat of fresh) void seat.stop();
-    return next;
-  }
-
-  async #prepareSeats(configuration: Configuration, seats: readonly Seat[]): Promise<Next | StartFault> {
-    const taken = await this.#probe(configuration);
-    if (taken !== '') return { fault: taken };
-    const admin = await this.#prepareAdmin(configuration);
-    if (admin !== null && 'fault' in admin) return admin;
-    const watch = this.#watch.prepare(configuration);
-    const prepare = (seat: Seat): Promise<string> => seat.prepare(this.#order(seat, seats.length, watch.configuration));
-    const [first, ...others] = seats;
-    let faults = [await prepare(first!)];
-    for (const { key, address } of first!.nextPorts) if (address.kind === 'tcp') this.#found.set(key, address.port);
-    if (faults[0] === '') faults = await Promise.all(others.map(prepare));
-    const fault = faults.find((one) => one !== '');
-    if (fault === undefined) return { configuration, watch, admin, seats };
-    if (admin !== this.#admin) admin?.stop();
+    const crew = this.#crew.begin(configuration);
+    let admin: AdminServer | StartFault | null = null;
+    let watch: NextWatch | null = null;
+    let fault: string;
+    try {
+      fault = await this.#addresses.probe(configuration);
+      if (fault === '') admin = await this.#prepareAdmin(configuration);
+      if (admin !== null && 'fault' in admin) ({ fault } = admin);
+      if (fault === '') watch = await this.#watch.prepare(configuration);
+      if (watch !== null) {
+        const known = watch.configuration;
+        fault = await this.#crew.prepare(
+          crew,
+          (place) => this.#order(place, crew.seats.length, known),
+          (ports) => this.#addresses.note(ports),
+        );
+      }
+    } catch (error) {
+      // A file that was there when the document was checked, and is not any more.
+      fault = error instanceof Error ? error.message : String(error);
+    }
+    // Meanwhile it may have been told to end.
+    if (this.#draining) fault ||= 'it is draining';
+    if (fault === '' && watch !== null && !(admin !== null && 'fault' in admin)) {
+      return { configuration, watch, admin, crew };
+    }
+    await this.#crew.discard(crew);
+    watch?.abort();
+    if (admin instanceof AdminServer && admin !== this.#admin) admin.stop();
     return { fault };
   }
 
   /** Resolves once all event loops serve it: who is told of a reload finds it done. */
-  async #commit({ configuration, watch, admin, seats }: Next): Promise<void> {
-    const { drainTimeoutMs } = configuration;
+  async #commit({ configuration, watch, admin, crew }: Next): Promise<void> {
+    const { drainTimeoutMs, workers } = configuration;
     watch.commit();
-    const committed = seats.map((seat) => seat.commit(drainTimeoutMs));
-    for (const seat of this.#seats) if (!seats.includes(seat)) void seat.drain(drainTimeoutMs);
+    const committed = this.#crew.commit(crew, workers > 0, drainTimeoutMs, this.#watch.news, (cut) =>
+      this.#log.warn('connections of event loops that are gone were cut off', { cut }),
+    );
     if (admin !== this.#admin) this.#admin?.stop();
-    else if (configuration.admin !== null) admin?.admit(configuration.admin);
+    if (configuration.admin !== null) admin?.admit(configuration.admin);
     this.#admin = admin;
-    this.#seats = seats;
     this.#configuration = configuration;
+    this.#addresses.settle(configuration, crew.seats[0]!.nextPorts);
+    for (const name of this.#crowds.keys())
+      if (!Object.hasOwn(configuration.listeners, name)) this.#crowds.delete(name);
     this.#generation++;
     this.#configuredMs = Date.now();
-    await Promise.all(committed);
+    await committed;
     this.emit('configured', this.#generation);
-  }
-
-  /** Event loops that share an address would not notice that somebody else has it too. */
-  async #probe(configuration: Configuration): Promise<string> {
-    const ours = new Set(bindsOf(this.#generation === 0 ? null : this.#configuration).map(formatAddress));
-    const faults: string[] = [];
-    for (const [name, { bind }] of Object.entries(configuration.listeners)) {
-      for (const address of bind) {
-        const text = formatAddress(address);
-        if (ours.has(text) || this.#inheritance.has(text)) continue;
-        const fault = await probeAddress(address);
-        if (fault !== '') faults.push(`listener ${name}: ${fault}`);
-      }
-    }
-    return faults.join('; ');
   }
 
   async #prepareAdmin({ admin }: Configuration): Promise<AdminServer | null | StartFault> {
     if (admin === null) return null;
     const now = this.#configuration.admin;
-    if (this.#admin !== null && now !== null && formatAddress(now.bind) === formatAddress(admin.bind))
-      return this.#admin;
-    const started = await AdminServer.start(
-      admin,
-      new Api(this, readEndpoint),
-      this.#log,
-      this.#inheritance.take(ADMIN_KEY, 0, 1)[0] ?? -1,
-    );
+    if (this.#admin !== null && now !== null && isSameAddress(now.bind, admin.bind)) return this.#admin;
+    const api = new Api(this, readEndpoint);
+    const started = await AdminServer.start(admin, api, this.#log, this.#addresses.takeAdmin());
     if (started instanceof AdminServer) this.#log.info('admin API', { address: started.address });
     return started;
   }
 
-  #order({ place }: Seat, count: number, configuration: Configuration): Order {
+  #order(place: number, count: number, configuration: Configuration): Order {
     for (const name of Object.keys(configuration.listeners)) {
       if (!this.#crowds.has(name)) this.#crowds.set(name, crowdMemory());
     }
@@ -362,50 +369,39 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       place,
       count,
       tickets: this.#tickets,
-      shared: configuration.workers > 0 || SHARES,
-      found: this.#found,
-      inherited: this.#inheritance.share(place, count),
+      // One that is alone leaves room for others too, so that a reload can go over to threads.
+      shared: this.#options.exclusive !== true && SHARES,
+      ...this.#addresses.orderFor(configuration, place, count),
       crowds: this.#crowds,
-      news: this.#watch.news,
     };
   }
 
-  #seat(place: number): Seat {
-    return new Seat(place, this.#log, {
-      news: (news, seat) => {
-        this.#watch.hear(news);
-        this.#tell(news, seat);
-      },
-      died: (seat) => this.#lost(seat),
-    });
-  }
-
-  #tell(news: News, except: Seat | null): void {
-    for (const seat of this.#seats) if (seat !== except) seat.tell(news);
+  #hear(news: News, seat: Seat): void {
+    this.#watch.hear(news);
+    this.#crew.tell(news, seat);
   }
 
   /** An event loop is gone with all that it had; another takes its place. */
   #lost(seat: Seat): void {
-    for (const memory of this.#crowds.values()) Atomics.store(new Int32Array(memory), seat.place, 0);
-    if (this.#draining || !this.#seats.includes(seat)) return;
-    const handed = bindsOf(this.#configuration).some(({ kind }) => kind === 'fd');
-    if (seat.place === 0 && handed) {
+    for (const memory of this.#crowds.values()) new Crowd(memory, seat.place).clear();
+    if (this.#draining || !this.#crew.has(seat)) return;
+    if (seat.place === 0 && bindsOf(this.#configuration).some(({ kind }) => kind === 'fd')) {
       this.#log.error(
         'a socket that was handed over is lost with its event loop: ending, so that it can be handed over again',
       );
-      void this.#drain(0, 'failed');
+      void this.#drain(0, 'failed', false);
       return;
     }
     seat.replaceSoon(() => this.#inTurn(() => this.#replace(seat)));
   }
 
   async #replace(seat: Seat): Promise<void> {
-    if (this.#draining || !this.#seats.includes(seat)) return;
-    const { configuration } = this.#watch.prepare(this.#configuration);
-    const order = this.#order(seat, this.#seats.length, configuration);
+    if (this.#draining || !this.#crew.has(seat)) return;
+    const order = this.#order(seat.place, this.#crew.seats.length, this.#watch.known);
     const fault = await seat.prepare(order);
+    if (this.#draining) return seat.abort();
     if (fault === '') {
-      await seat.commit(0);
+      await seat.commit(0, this.#watch.news);
       this.#log.info('event loop replaced', { worker: seat.place, tookMs: seat.replacedAfterMs });
       return;
     }
@@ -414,14 +410,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#lost(seat);
   }
 
-  #look(): void {
-    const now = performance.now();
-    for (const seat of this.#seats) seat.check(now, this.#standstillMs);
-  }
-
-  async #drain(delayMs: number, ending: 'drained' | 'failed', succeeded = false): Promise<void> {
+  async #drain(delayMs: number, ending: 'drained' | 'failed', succeeded: boolean): Promise<void> {
     this.#draining = true;
-    this.#ready = false;
+    if (!succeeded) this.#leavingSoon.abort();
     this.emit('draining', succeeded);
     try {
       if (delayMs > 0) {
@@ -430,8 +421,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       }
       const { drainTimeoutMs } = this.#configuration;
       this.#log.info('draining', { timeoutMs: drainTimeoutMs });
-      const ends = await Promise.all(this.#seats.map((seat) => seat.drain(drainTimeoutMs)));
-      const cut = ends.reduce((sum, end) => sum + end.cut, 0);
+      const { cut } = await this.#crew.drain(drainTimeoutMs);
+      // What was on its way when this began gives up, and lets go of what it has bound.
+      await this.#turn;
       if (cut > 0) this.#log.warn('drain timeout: connections were cut off', { cut });
       else this.#log.info('drained');
       this.#finish(cut > 0 && ending === 'drained' ? 'cut' : ending);
@@ -442,6 +434,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   }
 
   #finish(ending: Ending): void {
+    if (this.#over) return;
+    this.#over = true;
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#watch.stop();
     this.#admin?.stop();
@@ -456,9 +450,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   }
 }
 
-const ADMIN_KEY = 'admin';
-
-/** A lone event loop leaves room for others where the kernel lets it, so that a reload can go over to threads. */
+/** Whether several sockets can be bound to one address, and the kernel shares connections out among them. */
 const SHARES = process.platform === 'linux';
 
 const REFUSALS: Readonly<Record<ChangeRefusal, string>> = {
@@ -466,7 +458,3 @@ const REFUSALS: Readonly<Record<ChangeRefusal, string>> = {
   'known already': 'the cluster has this endpoint already',
   'too many endpoints': 'the cluster has too many endpoints that were added',
 };
-
-function bindsOf(configuration: Configuration | null): Address[] {
-  return configuration === null ? [] : Object.values(configuration.listeners).flatMap(({ bind }) => bind);
-}

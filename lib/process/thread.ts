@@ -1,22 +1,21 @@
 // An event loop in a worker thread, as the supervisor holds it: calls become messages, and the thread is watched, since
 // one that has ended or does not turn any more answers nothing.
 
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { startThread } from '../base/asset.ts';
 import { type Log, levelOf } from '../base/log.ts';
 import type { Call, EventLoop, LoopReport, News, Order, PrepareResult, Said, ThreadStart } from './channel.ts';
 
 /** Why a thread is not there any more. */
 export type Death = 'ended' | 'out of memory' | 'does not turn' | 'failed';
 
+const OVER = 'the event loop has ended';
 /** Longest wait for a thread to break off its connections. */
 const STOP_MS = 1000;
 
 export class ThreadLoop implements EventLoop {
   /** Called once when it is gone without having been told to end. */
   onDeath: (death: Death) => void = () => {};
-  /** Of the monotonic clock. */
-  readonly bornMs = performance.now();
-  readonly threadId: number;
   readonly #thread: Worker;
   readonly #log: Log;
   readonly #answers = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
@@ -25,6 +24,7 @@ export class ThreadLoop implements EventLoop {
   #lastBeatMs = performance.now();
   #ids = 0;
   #ending = false;
+  #over = false;
   #death: Death | null = null;
 
   constructor(log: Log, heapBytes: number, say: (news: News) => void) {
@@ -32,11 +32,10 @@ export class ThreadLoop implements EventLoop {
     const beats = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     this.#beats = new Int32Array(beats);
     const workerData: ThreadStart = { logLevel: levelOf(log), beats };
-    this.#thread = new Worker(new URL('./worker.ts', import.meta.url), {
+    this.#thread = startThread('lib/process/worker', {
       workerData,
       resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heapBytes / 1024 / 1024) },
     });
-    this.threadId = this.#thread.threadId;
     this.#thread.on('message', (said: Said) => {
       if (said.kind === 'news') say(said.news);
       else if (said.kind === 'log') log[said.level](said.message, said.fields);
@@ -53,12 +52,13 @@ export class ThreadLoop implements EventLoop {
     return this.#ask('prepare', order);
   }
 
-  async commit(drainTimeoutMs: number): Promise<void> {
+  async commit(drainTimeoutMs: number, news: readonly News[]): Promise<void> {
     try {
-      await this.#ask('commit', drainTimeoutMs);
+      await this.#ask('commit', drainTimeoutMs, news);
     } catch (error) {
-      // One that has died meanwhile is replaced, by one that begins with what holds then.
-      this.#log.warn('an event loop has not gone over to the configuration', { error });
+      // One that cannot, or has died meanwhile, is replaced by one that begins with what holds then.
+      this.#log.error('an event loop has not gone over to the configuration', { error });
+      this.kill('failed');
     }
   }
 
@@ -79,8 +79,8 @@ export class ThreadLoop implements EventLoop {
   }
 
   async drain(timeoutMs: number): Promise<{ cut: number }> {
-    // While it drains it may end: then what it had is gone, and was told of.
-    const drained = await this.#ask('drain', timeoutMs).catch(() => ({ cut: 0 }));
+    // One that dies while it drains has cut off what it had, however much that was.
+    const drained = await this.#ask('drain', timeoutMs).catch(() => ({ cut: 1 }));
     await this.stop();
     return drained;
   }
@@ -117,7 +117,8 @@ export class ThreadLoop implements EventLoop {
   }
 
   #gone(): void {
-    const error = new Error('the event loop has ended');
+    this.#over = true;
+    const error = new Error(OVER);
     for (const { reject } of this.#answers.values()) reject(error);
     this.#answers.clear();
     if (!this.#ending) this.onDeath(this.#death ?? 'ended');
@@ -135,6 +136,7 @@ export class ThreadLoop implements EventLoop {
     ...given: Parameters<EventLoop[Name]>
   ): Promise<Awaited<ReturnType<EventLoop[Name]>>> {
     return new Promise((resolve, reject) => {
+      if (this.#over) return reject(new Error(OVER));
       const id = ++this.#ids;
       this.#answers.set(id, { resolve, reject });
       this.#thread.postMessage({ id, name, with: given } as unknown as Call);

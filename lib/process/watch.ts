@@ -4,8 +4,10 @@
 import type { Log } from '../base/log.ts';
 import { buildClusters } from '../config/build.ts';
 import type { Configuration } from '../config/configuration.ts';
+import { keepersOf } from '../config/keepers.ts';
 import type { Cluster, ClusterObserver } from '../upstream/cluster.ts';
 import type { ChangeRefusal, EndpointChange } from '../upstream/membership.ts';
+import type { ClusterOptions, EndpointOptions } from '../upstream/options.ts';
 import type { News } from './channel.ts';
 
 /** A configuration that could be gone over to. */
@@ -13,7 +15,11 @@ export interface NextWatch {
   /** The same with all endpoints that are known. */
   readonly configuration: Configuration;
   commit(): void;
+  abort(): void;
 }
+
+/** Longest wait for the first answer of a source whose cluster has nothing else to send requests to. */
+const FIRST_ANSWER_MS = 2000;
 
 export class Watch {
   readonly #log: Log;
@@ -34,26 +40,48 @@ export class Watch {
     };
   }
 
-  /** Gets ready to look after what `configuration` has; nothing changes before `commit`. */
-  prepare(configuration: Configuration): NextWatch {
+  /**
+   * Gets ready to look after what `configuration` has; nothing changes before `commit`. Clusters that are new and have no
+   * endpoints but those of a source are asked for already: requests must not come before its first answer.
+   */
+  async prepare(configuration: Configuration): Promise<NextWatch> {
     const changes: (() => void)[] = [];
     const before =
       this.#configuration === null ? {} : { before: { configuration: this.#configuration, clusters: this.#clusters } };
-    const clusters = buildClusters(configuration, this.#log, before, changes);
-    const known = Object.entries(configuration.clusters).map(([name, options]) => {
-      const endpoints = this.#clusters.get(name)?.expect(options.endpoints, options.discovery !== null);
-      return [name, endpoints === undefined ? options : { ...options, endpoints }] as const;
-    });
+    const clusters = buildClusters(
+      configuration,
+      this.#log,
+      { ...before, keepers: keepersOf, watching: true },
+      changes,
+    );
+    const early = [...clusters.values()].filter(
+      ({ name, endpoints, options }) =>
+        !this.#clusters.has(name) && endpoints.length === 0 && options.discovery !== null,
+    );
+    await Promise.all(early.map(firstAnswer));
     return {
-      configuration: { ...configuration, clusters: Object.fromEntries(known) },
+      configuration: withEndpoints(configuration, ({ name, options }) => {
+        const known = this.#clusters.get(name);
+        if (known !== undefined) return known.expect(options.endpoints, options.discovery !== null);
+        return clusters.get(name)!.endpoints.map((endpoint) => endpoint.options);
+      }),
       commit: () => this.#follow(configuration, clusters, changes),
+      abort: () => early.forEach(end),
     };
   }
 
-  /** All that an event loop that begins now must know. */
+  /** What is served now, with all endpoints that are known. */
+  get known(): Configuration {
+    return withEndpoints(this.#configuration!, ({ name }) =>
+      this.#clusters.get(name)!.endpoints.map((endpoint) => endpoint.options),
+    );
+  }
+
+  /** All that event loops must know at this moment. */
   get news(): readonly News[] {
     const news: News[] = [];
     for (const { name, endpoints } of this.#clusters.values()) {
+      news.push({ kind: 'members', cluster: name, endpoints: endpoints.map(({ options }) => options) });
       for (const { name: endpoint, standing } of endpoints) {
         if (standing.health !== 'unknown')
           news.push({ kind: 'health', cluster: name, endpoint, health: standing.health });
@@ -88,10 +116,7 @@ export class Watch {
   }
 
   stop(): void {
-    for (const cluster of this.#clusters.values()) {
-      cluster.stop();
-      cluster.empty(true);
-    }
+    for (const cluster of this.#clusters.values()) end(cluster);
   }
 
   #follow(
@@ -110,8 +135,37 @@ export class Watch {
     }
     for (const cluster of gone) {
       cluster.observer = null;
-      cluster.stop();
-      cluster.empty(true);
+      end(cluster);
     }
   }
+}
+
+/** The configuration with the endpoints that `endpointsOf` tells for each cluster. */
+function withEndpoints(
+  configuration: Configuration,
+  endpointsOf: (cluster: { readonly name: string; readonly options: ClusterOptions }) => readonly EndpointOptions[],
+): Configuration {
+  const clusters = Object.entries(configuration.clusters).map(
+    ([name, options]) => [name, { ...options, endpoints: endpointsOf({ name, options }) }] as const,
+  );
+  return { ...configuration, clusters: Object.fromEntries(clusters) };
+}
+
+/** Starts to look after a cluster; resolves once something was found, or it takes too long. */
+function firstAnswer(cluster: Cluster): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(late);
+      cluster.observer = null;
+      resolve();
+    };
+    const late = setTimeout(done, FIRST_ANSWER_MS);
+    cluster.observer = { membersChanged: done, healthChanged() {}, ejectionChanged() {} };
+    cluster.start();
+  });
+}
+
+function end(cluster: Cluster): void {
+  cluster.stop();
+  cluster.empty(true);
 }

@@ -2,7 +2,7 @@
 // snapshots: a listener that is replaced hands its ports to the one that follows.
 
 import { chmod, rename, stat, unlink } from 'node:fs/promises';
-import { connect, createServer, type Server as NetServer, type Socket } from 'node:net';
+import { connect, createServer, type ListenOptions, type Server as NetServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { type Address, formatAddress } from '../base/address.ts';
@@ -206,15 +206,18 @@ async function listenAtPath(server: NetServer, path: string, mode: number | unde
   }
 }
 
-function listenAt(server: NetServer, where: object): Promise<string> {
+function listenAt(server: NetServer, where: ListenOptions & { readonly fd?: number }): Promise<string> {
   return new Promise((resolve) => {
     const failed = (error: NodeJS.ErrnoException): void => resolve(error.code ?? error.message);
     server.once('error', failed);
+    const done = (): void => {
+      server.off('error', failed);
+      resolve('');
+    };
     try {
-      server.listen({ ...where, backlog: BACKLOG }, () => {
-        server.off('error', failed);
-        resolve('');
-      });
+      // For a descriptor Node takes no notice of a backlog among the options.
+      if (where.fd === undefined) server.listen({ ...where, backlog: BACKLOG }, done);
+      else server.listen({ fd: where.fd }, BACKLOG, done);
     } catch (error) {
       failed(error as NodeJS.ErrnoException);
     }

@@ -60,6 +60,8 @@ export class Server {
   /** Listeners that are there no more but for connections that have yet to end. */
   readonly #leaving = new Set<Listener>();
   readonly #log: Log;
+  /** Made once: a closure of each reload would hold what was there before it. */
+  readonly #shedding = (): void => this.#shed();
   #shedMs = 0;
   #ending = false;
 
@@ -113,7 +115,7 @@ export class Server {
     const fresh: Port[] = [];
     const faults: string[] = [];
     for (const plan of snapshot.listeners) {
-      for (const { key, address } of keysOf(plan)) {
+      for (const { key, address } of keysOf(plan.name, plan.options.bind)) {
         const known = this.#ports.get(key);
         if (known !== undefined) {
           ports.set(key, known);
@@ -183,7 +185,7 @@ export class Server {
     this.#listeners = snapshot.listeners.map((plan) => {
       const known = gone.get(plan.name);
       if (known === undefined || !continues(known.plan, plan))
-        return new Listener(plan, binding.crowd(plan.name), this.#log, () => this.#shed());
+        return new Listener(plan, binding.crowd(plan.name), this.#log, this.#shedding);
       gone.delete(plan.name);
       known.follow(plan);
       return known;
@@ -192,7 +194,8 @@ export class Server {
     this.#snapshot = snapshot;
     this.#ports = new Map(ports);
     for (const listener of this.#listeners)
-      for (const { key } of keysOf(listener.plan)) for (const port of ports.get(key) ?? []) port.give(listener);
+      for (const { key } of keysOf(listener.plan.name, listener.plan.options.bind))
+        for (const port of ports.get(key) ?? []) port.give(listener);
     // Who still uses these has a hold on them: exchanges end under what they began with.
     for (const cluster of kept) {
       cluster.stop();
@@ -245,8 +248,11 @@ function continues(before: ListenerPlan, after: ListenerPlan): boolean {
 }
 
 /** What the addresses of a listener are known by from one snapshot to the next; those with port 0 by their place. */
-function keysOf({ name, options }: ListenerPlan): readonly { readonly key: string; readonly address: Address }[] {
-  return options.bind.map((address, place) => ({
+export function keysOf(
+  name: string,
+  bind: readonly Address[],
+): readonly { readonly key: string; readonly address: Address }[] {
+  return bind.map((address, place) => ({
     key: address.kind === 'tcp' && address.port === 0 ? `${name} ${place}` : formatAddress(address),
     address,
   }));
@@ -254,7 +260,7 @@ function keysOf({ name, options }: ListenerPlan): readonly { readonly key: strin
 
 function portsOf(snapshot: Snapshot, ports: Ports): BoundPort[] {
   return snapshot.listeners.flatMap((plan) =>
-    keysOf(plan).flatMap(({ key }) =>
+    keysOf(plan.name, plan.options.bind).flatMap(({ key }) =>
       (ports.get(key) ?? []).map((port) => ({
         key,
         listener: plan.name,

@@ -10,8 +10,8 @@ export interface Snapshot {
   readonly listeners: readonly ListenerPlan[];
   readonly clusters: ReadonlyMap<string, Cluster>;
   /**
-   * What is changed in place once the snapshot takes effect: clusters that are as they were but for some numbers. Taken out
-   * then, since they hold on to the snapshot before.
+   * What is changed in place once the snapshot takes effect: clusters that are as they were but for some numbers. Emptied
+   * then, since these hold the snapshot before.
    */
   readonly changes: (() => void)[];
 }

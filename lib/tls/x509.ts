@@ -3,10 +3,11 @@
 
 import { createHash, type createPrivateKey, type createPublicKey, randomBytes, sign } from 'node:crypto';
 import { isIP } from 'node:net';
-import forge from 'node-forge';
+import type forge from 'node-forge';
+// Not the whole package: that is 25 ms of every start, certificates or not.
+import asn1 from 'node-forge/lib/asn1.js';
 import { readIPv4, readIPv6 } from '../wire/ip-address.ts';
 
-const { asn1 } = forge;
 const { Class } = asn1;
 export const { Type } = asn1;
 type Node = forge.asn1.Asn1;

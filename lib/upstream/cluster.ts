@@ -379,7 +379,8 @@ export class Cluster {
   /** What checks of another event loop have found. */
   hearHealth(name: string, health: 'unknown' | 'up' | 'down'): void {
     const endpoint = this.#endpoints.find((one) => one.name === name);
-    if (endpoint === undefined || endpoint.standing.health === health) return;
+    // Checks may have been given up meanwhile: then nobody would ever say the contrary.
+    if (endpoint === undefined || endpoint.standing.health === health || this.options.health === null) return;
     this.#believe(endpoint, health);
     this.publish();
   }

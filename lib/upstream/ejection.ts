@@ -4,6 +4,7 @@
 
 import type { Endpoint } from './endpoint.ts';
 import type { EjectionOptions } from './options.ts';
+import type { Standing } from './standing.ts';
 
 /** Fewer exchanges in the window say nothing about a share. */
 const FEWEST_ASKED = 20;
@@ -69,7 +70,8 @@ export class Ejection {
   }
 
   /** Another event loop has put it aside for `forMs`, or uses it again (0); answers whether that is news. */
-  hear({ standing }: Endpoint, forMs: number, now: number): boolean {
+  hear(endpoint: Endpoint, forMs: number, now: number): boolean {
+    const { standing } = endpoint;
     if (forMs === 0) {
       if (standing.trial === 'none' && !standing.ejected) return false;
       standing.ejected = false;
@@ -78,7 +80,7 @@ export class Ejection {
       standing.forget();
       return true;
     }
-    if (standing.ejected) return false;
+    if (standing.ejected || !this.#mayEject(standing)) return false;
     standing.trial = 'none';
     standing.ejected = true;
     standing.ejections++;
@@ -127,21 +129,23 @@ export class Ejection {
 
   #eject(endpoint: Endpoint, reason: string, now: number): void {
     const { standing } = endpoint;
-    const endpoints = this.#endpoints();
-    const aside = endpoints.filter((one) => one.standing.ejected || one.standing.health === 'down').length;
     standing.failures = 0;
-    // One on trial was among them a moment ago.
-    if (
-      standing.trial === 'none' &&
-      aside + 1 > Math.max(this.#options.max * endpoints.length, endpoints.length > 1 ? 1 : 0)
-    )
-      return;
+    if (!this.#mayEject(standing)) return;
     standing.trial = 'none';
     standing.ejected = true;
     standing.ejections++;
     standing.ejectedUntilMs = now + this.#lengthOf(standing.ejections);
     endpoint.stats.ejections++;
     this.#changed(endpoint, reason);
+  }
+
+  /** Whether one more may be put aside: one on trial was among them a moment ago. */
+  #mayEject({ trial }: Standing): boolean {
+    const endpoints = this.#endpoints();
+    const aside = endpoints.filter(({ standing }) => standing.ejected || standing.health === 'down').length;
+    return (
+      trial !== 'none' || aside + 1 <= Math.max(this.#options.max * endpoints.length, endpoints.length > 1 ? 1 : 0)
+    );
   }
 
   #lengthOf(ejections: number): number {

@@ -19,7 +19,7 @@ export interface ProcessStat extends CpuTicks {
 
 /** Clock ticks in a second, the unit of /proc/PID/stat; nearly always 100. */
 export function clockTicksPerSecond(): number {
-  return (ticksPerSecond ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' })));
+  return (ticksPerSecond ??= askForTicks());
 }
 
 /**
@@ -117,6 +117,15 @@ export function parseBusyTicks(text: string, cores: readonly number[]): number {
 }
 
 let ticksPerSecond: number | undefined;
+
+function askForTicks(): number {
+  try {
+    return Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+  } catch {
+    // USER_HZ on every architecture that Node has builds for.
+    return 100;
+  }
+}
 
 /** Empty when the process has ended in between. */
 function readProc(path: string): string {

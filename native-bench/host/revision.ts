@@ -3,9 +3,12 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { BUNDLED, ROOT } from '../../lib/base/asset.ts';
 
-/** The checkout that this harness is part of. */
-export const ROOT = join(import.meta.dirname, '../..');
+/** Whether there are sources here, with documents beside them to publish into. */
+export function inCheckout(): boolean {
+  return ROOT !== '' && existsSync(join(ROOT, 'lib/cli/main.ts'));
+}
 
 /** The commit of the checkout, shortened, with `+` behind it when its files have been changed; null without git. */
 export function currentRevision(): string | null {
@@ -16,6 +19,7 @@ export function currentRevision(): string | null {
 
 /** The commit that `reference` (a branch, tag or commit) names, shortened; or a sentence that says why it does not. */
 export function findRevision(reference: string): { readonly commit: string } | string {
+  if (BUNDLED) return 'an executable holds no other revisions; compare them in a checkout with git';
   if (!ownRepository()) return 'revisions can only be compared in a checkout with git';
   // A dash in front would be read as an option.
   const commit = reference.startsWith('-') ? null : git('rev-parse', '--short', '--verify', `${reference}^{commit}`);
@@ -55,6 +59,7 @@ function dependencies(tree: string): string {
 
 /** Whether git knows this very tree, and not one that it was unpacked into. */
 function ownRepository(): boolean {
+  if (!inCheckout()) return false;
   const top = git('rev-parse', '--show-toplevel');
   return top !== null && realpathSync(top) === realpathSync(ROOT);
 }

@@ -2,6 +2,7 @@
 // others feel them.
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { callProgram } from '../../lib/base/asset.ts';
 import type { Child, Scope } from '../host/scope.ts';
 
 /**
@@ -34,7 +35,7 @@ export interface Crowd {
 /** Resolves when all connections are there. Throws, in one sentence, with how many were and why not all. */
 export async function startCrowd(scope: Scope, { cores, ...rest }: CrowdPlace): Promise<Crowd> {
   const spec: CrowdSpec = { ...rest, parentPid: process.pid };
-  const child = scope.start('crowd', { command: process.execPath, args: [MAIN, JSON.stringify(spec)], cores });
+  const child = scope.start('crowd', { ...callProgram(PROGRAM, [JSON.stringify(spec)]), cores });
   while (child.running && lineOf(child, 'ready') === null) await delay(POLL_MS);
   if (lineOf(child, 'ready') === null) {
     await scope.stop(child);
@@ -43,7 +44,7 @@ export async function startCrowd(scope: Scope, { cores, ...rest }: CrowdPlace): 
   return { close: () => dismiss(scope, child) };
 }
 
-const MAIN = `${import.meta.dirname}/crowd/main.ts`;
+const PROGRAM = 'native-bench/load/crowd/main';
 const POLL_MS = 20;
 
 async function dismiss(scope: Scope, child: Child): Promise<{ open: number; closed: number }> {

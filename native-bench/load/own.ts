@@ -3,6 +3,7 @@
 
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { callProgram } from '../../lib/base/asset.ts';
 import type { Scope } from '../host/scope.ts';
 import type { GeneratorSpec } from './generator/spec.ts';
 import type { HandshakeCounts, HandshakeKind, Load, LoadResult, LoadRun } from './load.ts';
@@ -29,7 +30,7 @@ export async function runOwn(scope: Scope, load: Load, run: LoadRun): Promise<Lo
   const threads = Math.min(Math.max(run.cores.length, 1), load.connections);
   const spec: GeneratorSpec = { load, port, seconds, ratePerSecond, threads, parentPid: process.pid };
   writeFileSync(path, JSON.stringify(spec));
-  const child = scope.start('generator', { command: process.execPath, args: [MAIN, path], cores: run.cores });
+  const child = scope.start('generator', { ...callProgram(PROGRAM, [path]), cores: run.cores });
   await child.exited;
   await scope.stop(child);
   rmSync(folder, { recursive: true, force: true });
@@ -53,4 +54,4 @@ export function parseOwnResult(output: string): OwnResult | null {
   return line === undefined ? null : (JSON.parse(line) as OwnResult);
 }
 
-const MAIN = join(import.meta.dirname, 'generator/main.ts');
+const PROGRAM = 'native-bench/load/generator/main';

@@ -3,6 +3,7 @@
 
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readAsset } from '../../lib/base/asset.ts';
 import type { Scope } from '../host/scope.ts';
 import { type HttpLoad, LATENCY_SHARES, type Load, type LoadResult, type LoadRun } from './load.ts';
 import { renderRequest } from './request.ts';
@@ -20,7 +21,10 @@ export async function runWrk(scope: Scope, program: string, load: Load, run: Loa
   if (load.kind !== 'http') throw new Error('wrk cannot speak WebSocket');
   const folder = scope.folder();
   const requests = join(folder, 'requests');
+  const script = join(folder, 'send.lua');
   writeFileSync(requests, pack(load, run.port));
+  // A copy, for wrk cannot look into an executable.
+  writeFileSync(script, readAsset('native-bench/load/wrk/send.lua'));
   const threads = evenThreads(load.connections, run.cores.length);
   const child = scope.start('wrk', {
     command: program,
@@ -30,7 +34,7 @@ export async function runWrk(scope: Scope, program: string, load: Load, run: Loa
         '--timeout',
         `${TIMEOUT_SECONDS}s`,
         '-s',
-        SCRIPT,
+        script,
         `${load.tls === undefined ? 'http' : 'https'}://127.0.0.1:${run.port}/`,
       ],
     ],
@@ -75,7 +79,6 @@ export function parseWrkResult(output: string): LoadResult | null {
   };
 }
 
-const SCRIPT = join(import.meta.dirname, 'wrk/send.lua');
 const TIMEOUT_SECONDS = 5;
 const NUMBERS = ['requests', 'bytes', 'micros', 'connect', 'read', 'write', 'timeout', 'status'];
 

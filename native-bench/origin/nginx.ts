@@ -1,8 +1,9 @@
 // The origin where nginx is installed: known to be quick, and not ours, so that nobody can say that it was made for
 // Millrace. Everything static, for it shares its core with the load generator.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { readAsset } from '../../lib/base/asset.ts';
 import type { Launch } from '../host/scope.ts';
 import { launchNginx, nginxTls } from '../peers/nginx/peer.ts';
 import type { Setup } from '../peers/peer.ts';
@@ -36,7 +37,7 @@ export function launchNginxOrigin(
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, letters(bytes));
   }
-  const template = readFileSync(join(import.meta.dirname, 'nginx.conf'), 'utf8');
+  const template = readAsset('native-bench/origin/nginx.conf');
   const values = {
     FOLDER: folder,
     PORT: port,

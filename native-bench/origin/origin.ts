@@ -1,7 +1,7 @@
 // Starts the common origin: nginx where it is installed, else our own, which also answers WebSocket. What they have to
 // give stands in content.ts, and is the same in both.
 
-import { join } from 'node:path';
+import { callProgram } from '../../lib/base/asset.ts';
 import type { Child, Launch, Scope } from '../host/scope.ts';
 import { locateNginx } from '../peers/nginx/peer.ts';
 import { accepting, freePort, lastWords, type SecureSetup } from '../peers/peer.ts';
@@ -53,10 +53,9 @@ export async function startSecureOrigin(
 
 /** The one that comes with Millrace. */
 export function startOwnOrigin(scope: Scope, cores: readonly number[]): Promise<Origin> {
-  return start(scope, cores, `Millrace's own on Node ${process.version}`, (port, workers) => ({
-    command: process.execPath,
-    args: [join(import.meta.dirname, 'own/main.ts'), String(port), String(workers)],
-  }));
+  return start(scope, cores, `Millrace's own on Node ${process.version}`, (port, workers) =>
+    callProgram('native-bench/origin/own/main', [String(port), String(workers)]),
+  );
 }
 
 async function start(

@@ -65,6 +65,8 @@ export interface RunningPeer {
   readonly child: Child;
   readonly port: number;
   readonly folder: string;
+  /** From its start until it accepted. */
+  readonly acceptedAfterMs: number;
 }
 
 /** Finds a peer; one that cannot even tell its version must not end a run that others could go on with. */
@@ -87,12 +89,13 @@ export async function startPeer(
   const { setup, originPort, workers, cores } = place;
   const folder = scope.folder();
   const launch = peer.prepare({ folder, setup, port, originPort, workers });
+  const startedMs = performance.now();
   const child = scope.start(peer.name, { ...launch, cores });
   if (!(await accepting(child, port))) {
     await scope.stop(child);
     throw new Error(`did not start: ${lastWords(child)}`, { cause: child.stderr.trim() });
   }
-  return { peer, child, port, folder };
+  return { peer, child, port, folder, acceptedAfterMs: performance.now() - startedMs };
 }
 
 /** Waits until something accepts on loopback `port`; false when `child` ends first or ten seconds have passed. */
@@ -126,7 +129,7 @@ export function lastWords({ stderr, stdout }: Pick<Child, 'stderr' | 'stdout'>):
 }
 
 const START_MS = 10_000;
-const POLL_MS = 20;
+const POLL_MS = 4;
 const LAST_LINES = 4;
 
 function accepts(port: number): Promise<boolean> {

@@ -10,6 +10,7 @@ import { measureIdle } from './idle.ts';
 import { measureLoad } from './load.ts';
 import { measureOverload } from './overload.ts';
 import { measureSlowClients } from './slow-clients.ts';
+import { measureStart } from './start.ts';
 
 /** All that a round needs. */
 export interface Turn {
@@ -21,8 +22,8 @@ export interface Turn {
   readonly run: Omit<LoadRun, 'port'>;
   /** Cores that the proxy has to itself; empty when it shares them or is not pinned. */
   readonly proxyCores: readonly number[];
-  /** Starts the same peer once more, for a procedure that needs one without a past. */
-  readonly startAnew: () => Promise<RunningPeer>;
+  /** Starts the same peer once more, for a procedure that needs one without a past; with the run's `workers` by default. */
+  readonly startAnew: (workers?: number) => Promise<RunningPeer>;
 }
 
 /** Takes one round. Throws when no load could be put on. */
@@ -42,4 +43,5 @@ const PROCEDURES: Readonly<Record<ProcedureName, (turn: Turn) => Promise<Round>>
   idle: measureIdle,
   'slow-clients': measureSlowClients,
   overload: measureOverload,
+  start: measureStart,
 };

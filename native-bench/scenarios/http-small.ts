@@ -14,7 +14,7 @@ export const httpSmall: Scenario = {
   load: { kind: 'http', connections: 64, requests: [bareGet(SMALL_PATH, SMALL_BYTES)], closing: false },
   procedure: 'load',
   peers: [
-    ...['millrace', 'nginx', 'haproxy', 'caddy', 'varnish'],
+    ...['millrace', 'millrace-binary', 'nginx', 'haproxy', 'caddy', 'varnish'],
     ...['http-proxy', 'http-proxy-default', 'httpxy', 'fastify-http-proxy', 'fast-proxy'],
   ],
   headline: 'cpuMicros',

@@ -43,6 +43,7 @@ test('what is no address is refused in words', () => {
     ['fd:', /descriptor/],
     ['fd:-1', /descriptor/],
     ['fd:x', /descriptor/],
+    ['fd:2', /standard streams/],
   ];
   for (const [text, fault] of bad) {
     const address = parseAddress(text);

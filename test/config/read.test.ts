@@ -53,6 +53,9 @@ test('a document with every key becomes option values without units, text or def
   assert.deepEqual(warnings, []);
   assert.equal(configuration.log.level, 'debug');
   assert.equal(configuration.drainTimeoutMs, 90_000);
+  assert.equal(configuration.drainDelayMs, 5_000);
+  assert.equal(configuration.workers, 3);
+  assert.equal(configuration.workerMemoryBytes, 512 * 1024 * 1024);
   const web = configuration.listeners['web']!;
   assert.deepEqual(
     web.bind.map(({ kind, host, port, path }) => [kind, host, port, path]),
@@ -60,6 +63,7 @@ test('a document with every key becomes option values without units, text or def
       ['tcp', '127.0.0.1', 8080, ''],
       ['tcp', '::1', 8080, ''],
       ['unix', '', 0, '/tmp/millrace.sock'],
+      ['fd', '', 0, ''],
     ],
   );
   assert.deepEqual(web.passthrough, { 'db.example.com': 'db', '*.example.com': 'db' });

@@ -61,6 +61,26 @@ test('documents that are not valid, and addresses that are taken, are errors tha
   assert.equal(await ask(proxy.addresses[0]!.address), 'stays');
 });
 
+test('an embedded proxy does not start the program around it once more', async () => {
+  const lines: string[] = [];
+  const proxy = await createProxy(
+    { ...respond('x'), admin: { bind: '127.0.0.1:0' } },
+    { log: (_, message, fields) => lines.push(`${message} ${fields['address']}`) },
+  );
+  const address = lines
+    .find((line) => line.startsWith('admin API'))!
+    .split(' ')
+    .at(-1);
+  const answer = await fetch(`http://${address}/v1/upgrade`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+  });
+  assert.equal(answer.status, 409);
+  assert.match(await answer.text(), /runs within another program/);
+  await proxy.stop();
+});
+
 test('the example of an embedded proxy runs to its end', async (t) => {
   const { code, out } = await run(t, process.execPath, ['examples/embedded/server.ts']);
   assert.equal(code, 0);

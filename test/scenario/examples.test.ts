@@ -13,7 +13,9 @@ import { ProxyHeader, readProxyHeader } from '../../lib/wire/proxy-protocol.ts';
 import { helloMessage, inRecords, serverName } from '../support/client-hello.ts';
 import { ask as ask2, http2Client, startHttp2Origin } from '../support/http2.ts';
 import { connectPeer } from '../support/peer.ts';
-import { type Millrace, ROOT, startMillrace } from '../support/process.ts';
+import { freePort, type Millrace, ROOT, run, startMillrace } from '../support/process.ts';
+
+const MAIN = join(ROOT, 'lib/cli/main.ts');
 
 /** By file, so that an example without a test shows. */
 const EXERCISES: Readonly<Record<string, (t: TestContext) => Promise<void>>> = {
@@ -146,6 +148,24 @@ const EXERCISES: Readonly<Record<string, (t: TestContext) => Promise<void>>> = {
     await plain.receive('ok');
   },
 
+  'operating.yaml': async (t) => {
+    const admin = await freePort();
+    const proxy = await start(t, 'operating.yaml', {
+      APP: await web(t, 'app'),
+      ADMIN_PORT: String(admin),
+      DRAIN_DELAY: '100ms',
+    });
+    assert.equal((await ask(await proxy.port('web'), '/')).text, 'app /');
+    const at = ['--admin', `127.0.0.1:${admin}`];
+    const status = await run(t, process.execPath, [MAIN, 'status', '--json', ...at]);
+    const { workers, generation, listeners } = JSON.parse(status.out);
+    assert.deepEqual([workers.length, generation, listeners[0].exchanges], [2, 1, 1]);
+    assert.equal((await ask(admin, '/v1/ready')).text, '{"ready":true}\n');
+    assert.equal((await run(t, process.execPath, [MAIN, 'reload', ...at])).out, 'nothing has changed\n');
+    assert.equal((await run(t, process.execPath, [MAIN, 'drain', ...at])).out, 'draining\n');
+    assert.equal(await proxy.ended, 0);
+  },
+
   'typescript/millrace.config.ts': async (t) => {
     const proxy = await start(t, 'typescript/millrace.config.ts', {
       RED: await web(t, 'red'),
@@ -167,9 +187,10 @@ test('every example has an exercise here', () => {
 
 for (const [file, exercise] of Object.entries(EXERCISES)) test(`examples/${file} does what it says`, exercise);
 
-/** `millrace run -c examples/FILE` on free ports. */
+/** `millrace run -c examples/FILE` on free ports; with one event loop, so that turns are in turn, where it names no number. */
 async function start(t: TestContext, file: string, env: Record<string, string>): Promise<Millrace> {
-  return startMillrace(t, ['run', '-c', join('examples', file)], { PORT: '0', MAIL_PORT: '0', ...env });
+  const loops = 'ADMIN_PORT' in env ? [] : ['--workers', '1'];
+  return startMillrace(t, ['run', '-c', join('examples', file), ...loops], { PORT: '0', MAIL_PORT: '0', ...env });
 }
 
 interface Answer {

@@ -78,7 +78,7 @@ test(
     const { port, descriptor, close } = await listening();
     // As systemd starts it: the id is that of the process that it is for. Node cannot tell it beforehand, so it is left out.
     const given = { NOTIFY_SOCKET: manager.socket, WATCHDOG_USEC: '400000', LISTEN_FDS: '1' };
-    const proxy = startMillrace(t, ['run', '-c', file], given, [descriptor]);
+    const proxy = startMillrace(t, ['run', '-c', file], given, undefined, [descriptor]);
     close();
     await heard(manager.program, /^READY=1/m);
     assert.equal(await version(t, port), 'first');
@@ -102,7 +102,7 @@ test(
 test('a socket that is handed over is listened at, before the proxy serves too', async (t) => {
   const { file } = configuration(t, 'fd:3');
   const { port, descriptor, close } = await listening();
-  const proxy = startMillrace(t, ['run', '-c', file], { LISTEN_FDS: '1' }, [descriptor]);
+  const proxy = startMillrace(t, ['run', '-c', file], { LISTEN_FDS: '1' }, undefined, [descriptor]);
   close();
   // Nobody accepts yet: it waits in the queue that systemd would have opened at boot.
   const [early, late] = [await version(t, port), await proxy.address('web').then(() => version(t, port))];

@@ -37,11 +37,12 @@ export class Program {
     command: string,
     args: readonly string[],
     env: Record<string, string> = {},
+    cwd = ROOT,
     descriptors: readonly number[] = [],
   ) {
     this.#name = `${command} ${args.join(' ')}`;
     this.process = spawn(command, args, {
-      cwd: ROOT,
+      cwd,
       env: { PATH: process.env['PATH'], ...env },
       stdio: ['pipe', 'pipe', 'pipe', ...descriptors],
     });
@@ -103,10 +104,24 @@ export class Program {
   }
 }
 
+/** A form of the program: what its arguments stand behind, and where it runs. */
+export interface Form {
+  readonly command: readonly [string, ...string[]];
+  readonly cwd: string;
+}
+
+const SOURCES: Form = { command: [process.execPath, join(ROOT, 'lib/cli/main.ts')], cwd: ROOT };
+
 /** Millrace's command line, and the addresses that it got. */
 export class Millrace extends Program {
-  constructor(args: readonly string[], env: Record<string, string> = {}, descriptors: readonly number[] = []) {
-    super(process.execPath, [join(ROOT, 'lib/cli/main.ts'), ...args], env, descriptors);
+  constructor(
+    args: readonly string[],
+    env: Record<string, string> = {},
+    { command, cwd } = SOURCES,
+    descriptors: readonly number[] = [],
+  ) {
+    const [program, ...before] = command;
+    super(program, [...before, ...args], env, cwd, descriptors);
   }
 
   /** The address of a listener once it is bound, with the unspecified one replaced by this machine's own. */
@@ -127,9 +142,10 @@ export function startMillrace(
   t: TestContext,
   args: readonly string[],
   env: Record<string, string> = {},
+  form = SOURCES,
   descriptors: readonly number[] = [],
 ): Millrace {
-  return endingWith(t, new Millrace(args, env, descriptors));
+  return endingWith(t, new Millrace(args, env, form, descriptors));
 }
 
 /** Starts any program; it is killed when the test ends. */
@@ -140,7 +156,7 @@ export function startProgram(
   env: Record<string, string> = {},
   descriptors: readonly number[] = [],
 ): Program {
-  return endingWith(t, new Program(command, args, env, descriptors));
+  return endingWith(t, new Program(command, args, env, ROOT, descriptors));
 }
 
 /** Runs a program to its end with `input` on its standard input. */

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { createLog } from '../../lib/base/log.ts';
 import { buildSnapshot } from '../../lib/config/build.ts';
+import { keepersOf } from '../../lib/config/keepers.ts';
 import { readConfiguration } from '../../lib/config/read.ts';
 import { Server } from '../../lib/server/server.ts';
 import type { Snapshot } from '../../lib/server/snapshot.ts';
@@ -29,7 +30,7 @@ export async function startProxy(t: TestContext, document: string): Promise<Test
     write: (line) => log.push(JSON.parse(line)),
     now: Date.now,
   });
-  const snapshot = buildSnapshot(read.configuration, writer);
+  const snapshot = buildSnapshot(read.configuration, writer, { keepers: keepersOf });
   const server = await Server.start(snapshot, writer);
   assert.ok(server instanceof Server, JSON.stringify(server));
   t.after(() => server.close());

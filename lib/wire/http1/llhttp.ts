@@ -1,7 +1,8 @@
 // The llhttp 9 parser as WebAssembly, and the one block of memory that it shares with every socket: receive and send
 // slabs lie inside it, so bytes are parsed where the kernel put them. What the callbacks mean is left to parser.ts.
 
-import { createRequire } from 'node:module';
+// The wasm build that undici carries; see docs/decisions/llhttp.md for why not the npm package of that name.
+import llhttpBytes from 'undici/lib/llhttp/llhttp_simd-wasm.js';
 
 /** What llhttp calls while it executes; `parser` is the address of its state. Results follow llhttp's conventions. */
 export interface Callbacks {
@@ -138,9 +139,7 @@ export function minorOf(state: number): number {
 }
 
 function instantiate(): Exports {
-  // The wasm build that undici carries; see docs/decisions/llhttp.md for why not the npm package of that name.
-  const bytes: Buffer = createRequire(import.meta.url)('undici/lib/llhttp/llhttp_simd-wasm.js');
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)), {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(llhttpBytes)), {
     env: {
       wasm_on_message_begin: () => 0,
       wasm_on_url: (_: number, start: number, length: number) => current.onTarget(start, length),

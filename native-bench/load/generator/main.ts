@@ -2,7 +2,8 @@
 // for, and prints one line. With one thread it does everything itself.
 
 import { readFileSync } from 'node:fs';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { startThread } from '../../../lib/base/asset.ts';
 import { endWithParent } from '../end-with-parent.ts';
 import { latencyHistogram, latencyPoints } from '../latency.ts';
 import { addErrors, type LoadErrors } from '../load.ts';
@@ -10,12 +11,13 @@ import type { OwnResult } from '../own.ts';
 import { generate } from './generate.ts';
 import type { GeneratorSpec, ThreadOutcome, ThreadSpec } from './spec.ts';
 
+// No await up here: in the executable this is CommonJS. A rejection ends the process, or the thread, with its error.
 if (isMainThread) {
-  await runAll(JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as GeneratorSpec);
-  // Whatever may still be open matters to nobody.
-  process.exit(0);
+  const spec = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as GeneratorSpec;
+  // Whatever may still be open then matters to nobody.
+  void runAll(spec).then(() => process.exit(0));
 } else {
-  parentPort!.postMessage(await generate(workerData as ThreadSpec));
+  void generate(workerData as ThreadSpec).then((outcome) => parentPort!.postMessage(outcome));
 }
 
 async function runAll(spec: GeneratorSpec): Promise<void> {
@@ -27,7 +29,7 @@ async function runAll(spec: GeneratorSpec): Promise<void> {
 
 function runThread(workerData: ThreadSpec): Promise<ThreadOutcome> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(import.meta.filename, { workerData });
+    const worker = startThread('native-bench/load/generator/main', { workerData });
     worker.once('message', resolve);
     worker.once('error', reject);
     worker.once('exit', (code) => reject(new Error(`a thread ended with ${code}`)));

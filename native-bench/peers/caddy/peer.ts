@@ -1,8 +1,9 @@
 // Caddy from Debian, at layer 7. Its worker count is the number of threads that Go may run at once.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readAsset } from '../../../lib/base/asset.ts';
 import { findProgram } from '../../host/machine.ts';
 import { type Located, type Peer, ROUTES, type Setup } from '../peer.ts';
 import { fillTemplate } from '../template.ts';
@@ -19,7 +20,7 @@ export const caddy: Peer = {
     return { version: `Caddy ${/^v?(\S+)/.exec(said)?.[1] ?? 'of unknown version'}` };
   },
   prepare({ folder, setup, port, originPort, workers }) {
-    const template = readFileSync(join(import.meta.dirname, 'Caddyfile'), 'utf8');
+    const template = readAsset('native-bench/peers/caddy/Caddyfile');
     const file = join(folder, 'Caddyfile');
     const values = { FOLDER: folder, PORT: port, ORIGIN_PORT: originPort, HANDLERS: handlers(setup) };
     writeFileSync(file, fillTemplate(template, values));

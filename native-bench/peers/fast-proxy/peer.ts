@@ -1,6 +1,5 @@
 // fast-proxy, which says in its name what it wants, on the runtime that Millrace runs on too.
 
-import { join } from 'node:path';
 import { launchNode, locatePackage } from '../node.ts';
 import type { Peer } from '../peer.ts';
 
@@ -11,5 +10,5 @@ export const fastProxy: Peer = {
   node: true,
   locate: () => locatePackage('fast-proxy'),
   prepare: (site) =>
-    launchNode(join(import.meta.dirname, 'proxy.ts'), [String(site.port), String(site.originPort)], site),
+    launchNode('native-bench/peers/fast-proxy/proxy', [String(site.port), String(site.originPort)], site),
 };

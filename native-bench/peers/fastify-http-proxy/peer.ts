@@ -1,6 +1,5 @@
 // @fastify/http-proxy, the proxy of the Fastify family, on the runtime that Millrace runs on too.
 
-import { join } from 'node:path';
 import { launchNode, locatePackage } from '../node.ts';
 import type { Peer } from '../peer.ts';
 
@@ -11,5 +10,9 @@ export const fastifyHttpProxy: Peer = {
   node: true,
   locate: () => locatePackage('@fastify/http-proxy'),
   prepare: (site) =>
-    launchNode(join(import.meta.dirname, 'proxy.ts'), [String(site.port), String(site.originPort), site.setup], site),
+    launchNode(
+      'native-bench/peers/fastify-http-proxy/proxy',
+      [String(site.port), String(site.originPort), site.setup],
+      site,
+    ),
 };

@@ -1,8 +1,9 @@
 // HAProxy from Debian, at layer 7 and layer 4.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readAsset } from '../../../lib/base/asset.ts';
 import { findProgram } from '../../host/machine.ts';
 import { writeCertificate } from '../certificate.ts';
 import { ALPN, CIPHERSUITES, isSecure, type Located, type Peer, ROUTES, type Setup, type Site } from '../peer.ts';
@@ -61,5 +62,5 @@ function backend(folder: string, routes: boolean): string {
 }
 
 function read(name: string): string {
-  return readFileSync(join(import.meta.dirname, name), 'utf8');
+  return readAsset(`native-bench/peers/haproxy/${name}`);
 }

@@ -1,7 +1,6 @@
 // http-proxy, the proxy most used in Node, on the runtime that Millrace runs on too: once with the keep-alive agent that
 // its better users give it, once as its documentation first shows it, without one, so that it dials for every request.
 
-import { join } from 'node:path';
 import type { Launch } from '../../host/scope.ts';
 import { launchNode, locatePackage } from '../node.ts';
 import type { Peer, Site } from '../peer.ts';
@@ -25,5 +24,5 @@ export const httpProxyDefault: Peer = {
 };
 
 function launch(site: Site, agent: 'keep-alive' | 'default'): Omit<Launch, 'cores'> {
-  return launchNode(join(import.meta.dirname, 'proxy.ts'), [String(site.port), String(site.originPort), agent], site);
+  return launchNode('native-bench/peers/http-proxy/proxy', [String(site.port), String(site.originPort), agent], site);
 }

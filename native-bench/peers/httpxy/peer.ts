@@ -1,6 +1,5 @@
 // httpxy, the successor of http-proxy in the UnJS family, on the runtime that Millrace runs on too.
 
-import { join } from 'node:path';
 import { launchNode, locatePackage } from '../node.ts';
 import type { Peer } from '../peer.ts';
 
@@ -10,6 +9,5 @@ export const httpxy: Peer = {
   setups: ['http', 'websocket'],
   node: true,
   locate: () => locatePackage('httpxy'),
-  prepare: (site) =>
-    launchNode(join(import.meta.dirname, 'proxy.ts'), [String(site.port), String(site.originPort)], site),
+  prepare: (site) => launchNode('native-bench/peers/httpxy/proxy', [String(site.port), String(site.originPort)], site),
 };

@@ -2,8 +2,9 @@
 // layer 7 also as nginx-streaming, which passes bodies on as they come instead of gathering them first, as Millrace does.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readAsset } from '../../../lib/base/asset.ts';
 import { findProgram } from '../../host/machine.ts';
 import type { Launch } from '../../host/scope.ts';
 import { writeCertificate } from '../certificate.ts';
@@ -72,7 +73,7 @@ const UPGRADES = 'proxy_set_header Upgrade $http_upgrade;\n    proxy_set_header 
 
 function prepareHttp(site: Site, setup: Exclude<Setup, 'tcp'>, buffering: 'on' | 'off'): Omit<Launch, 'cores'> {
   const { folder, port, originPort, workers } = site;
-  const template = readFileSync(join(import.meta.dirname, 'http.conf'), 'utf8');
+  const template = readAsset('native-bench/peers/nginx/http.conf');
   return launchNginx(
     folder,
     fillTemplate(template, {
@@ -98,7 +99,7 @@ function locationAt(path: string): string {
 }
 
 function prepareStream({ folder, port, originPort, workers }: Site): Omit<Launch, 'cores'> {
-  const template = readFileSync(join(import.meta.dirname, 'stream.conf'), 'utf8');
+  const template = readAsset('native-bench/peers/nginx/stream.conf');
   const values = { FOLDER: folder, PORT: port, ORIGIN_PORT: originPort, WORKERS: workers, MODULE: streamModule() };
   return launchNginx(folder, fillTemplate(template, values));
 }

@@ -1,8 +1,9 @@
 // Varnish from Debian, which is a cache first: told to pass everything on, it shows what its reverse proxy costs.
 
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readAsset } from '../../../lib/base/asset.ts';
 import { findProgram } from '../../host/machine.ts';
 import type { Located, Peer } from '../peer.ts';
 import { fillTemplate } from '../template.ts';
@@ -20,7 +21,7 @@ export const varnish: Peer = {
     return { version: `Varnish ${/varnish-([\d.]+)/.exec(stderr)?.[1] ?? 'of unknown version'}` };
   },
   prepare({ folder, port, originPort, workers }) {
-    const template = readFileSync(join(import.meta.dirname, 'default.vcl'), 'utf8');
+    const template = readAsset('native-bench/peers/varnish/default.vcl');
     const file = join(folder, 'default.vcl');
     writeFileSync(file, fillTemplate(template, { ORIGIN_PORT: originPort }));
     const command = findProgram('varnishd');

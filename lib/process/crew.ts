@@ -1,0 +1,132 @@
+// All event loops of the process: those that serve, and those that are on their way out. They go over to what comes next
+// together, or not at all.
+
+import type { Configuration } from '../config/configuration.ts';
+import type { BoundPort } from '../server/server.ts';
+import type { LoopReport, News, Order } from './channel.ts';
+import type { Chorus } from './chorus.ts';
+import { Seat, type SeatEvents } from './seat.ts';
+
+/** Event loops that are to serve next: those that stay, and new ones. Either `commit` or `discard` is to follow. */
+export interface NextCrew {
+  readonly kept: readonly Seat[];
+  readonly fresh: readonly Seat[];
+  /** Both, in the order of their places. */
+  readonly seats: readonly Seat[];
+}
+
+export class Crew {
+  readonly #chorus: Chorus;
+  readonly #events: SeatEvents;
+  #seats: readonly Seat[] = [];
+  #inThreads = false;
+  /** Those that serve nobody new, until what they have has ended. */
+  readonly #leaving = new Map<Seat, Promise<{ readonly cut: number }>>();
+
+  constructor(chorus: Chorus, events: SeatEvents) {
+    this.#chorus = chorus;
+    this.#events = events;
+  }
+
+  get seats(): readonly Seat[] {
+    return this.#seats;
+  }
+
+  /** What the first of them has bound; the others have the same. */
+  get ports(): readonly BoundPort[] {
+    return this.#seats.find(({ serving }) => serving)?.ports ?? [];
+  }
+
+  /** Starts the event loops that a configuration wants besides those that there are: threads take their time. */
+  begin(configuration: Configuration): NextCrew {
+    const count = Math.max(1, configuration.workers);
+    // From threads to this one and back means other event loops altogether.
+    const kept = configuration.workers > 0 === this.#inThreads ? this.#seats.slice(0, count) : [];
+    const fresh = Array.from(
+      { length: count - kept.length },
+      (_, at) => new Seat(kept.length + at, this.#chorus.voice(kept.length + at), this.#events),
+    );
+    for (const seat of fresh) seat.begin(configuration);
+    return { kept, fresh, seats: [...kept, ...fresh] };
+  }
+
+  /**
+   * Gets all of them ready for what `orderFor` says; answers '' or why not. The first goes ahead, and `bound` is told which
+   * ports it got, for the others to take the same.
+   */
+  async prepare(
+    { seats }: NextCrew,
+    orderFor: (place: number) => Order,
+    bound: (ports: readonly BoundPort[]) => void,
+  ): Promise<string> {
+    const [first, ...others] = seats;
+    const fault = await first!.prepare(orderFor(0));
+    if (fault !== '') return fault;
+    bound(first!.nextPorts);
+    const faults = await Promise.all(others.map((seat) => seat.prepare(orderFor(seat.place))));
+    return faults.find((one) => one !== '') ?? '';
+  }
+
+  /** Resolves once nothing of it is left. */
+  async discard({ kept, fresh }: NextCrew): Promise<void> {
+    for (const seat of kept) seat.abort();
+    await Promise.all(fresh.map((seat) => seat.stop()));
+  }
+
+  /** Resolves once all serve what they were prepared for. `gone` is told how many connections of others had to be cut. */
+  async commit(
+    { seats }: NextCrew,
+    inThreads: boolean,
+    drainTimeoutMs: number,
+    news: readonly News[],
+    gone: (cut: number) => void,
+  ): Promise<void> {
+    const before = this.#seats;
+    this.#seats = seats;
+    this.#inThreads = inThreads;
+    const committed = seats.map((seat) => seat.commit(drainTimeoutMs, news));
+    for (const seat of before) {
+      if (seats.includes(seat)) continue;
+      const drained = seat.drain(drainTimeoutMs);
+      this.#leaving.set(seat, drained);
+      void drained.then(({ cut }) => {
+        this.#leaving.delete(seat);
+        if (cut > 0) gone(cut);
+      });
+    }
+    await Promise.all(committed);
+  }
+
+  /** Whether it belongs to those that serve. */
+  has(seat: Seat): boolean {
+    return this.#seats.includes(seat);
+  }
+
+  tell(news: News, except: Seat | null): void {
+    for (const seat of this.#seats) if (seat !== except) seat.tell(news);
+  }
+
+  /** Looks whether those in threads turn. */
+  look(now: number, standstillMs: number): void {
+    for (const seat of [...this.#seats, ...this.#leaving.keys()]) seat.check(now, standstillMs);
+  }
+
+  /** By the order of their places; those on their way out behind them. Null of one that does not answer in time. */
+  report(withinMs: number): Promise<(LoopReport | null)[]> {
+    return Promise.all([...this.#seats, ...this.#leaving.keys()].map((seat) => seat.report(withinMs)));
+  }
+
+  /** Another process has all ports too. */
+  handOver(): void {
+    for (const seat of this.#seats) seat.loop?.handOver();
+  }
+
+  async drain(timeoutMs: number): Promise<{ readonly cut: number }> {
+    const ends = await Promise.all([...this.#leaving.values(), ...this.#seats.map((seat) => seat.drain(timeoutMs))]);
+    return { cut: ends.reduce((sum, { cut }) => sum + cut, 0) };
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#leaving.keys(), ...this.#seats].map((seat) => seat.stop()));
+  }
+}
