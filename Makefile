@@ -86,6 +86,10 @@ soak: install ## minutes of mixed load; fails when memory, descriptors or slabs 
 chaos: install ## origins that die, hang and err, behind Millrace, HAProxy and nginx; minutes. ARGS='killed rolling'
 	@node native-bench/chaos/run.ts $(ARGS)
 
+.PHONY: lifecycle
+lifecycle: install ## reloads, stops, upgrades and lost workers under load, beside nginx and HAProxy; minutes. ARGS='reloads stop'
+	@node native-bench/lifecycle/run.ts $(ARGS)
+
 .PHONY: tls-grade
 tls-grade: install ## the grade that testssl.sh gives each TLS profile; minutes
 	@node native-bench/tls-grade.ts

@@ -93,8 +93,8 @@ function contradictions(given: ReadonlyMap<string, string>, { scenarios, generat
   if (given.has('rate') && generator !== null && generator !== 'own') {
     faults.push(`--rate needs the generator own: ${generator} knows closed loops only`);
   }
-  // One core is left to origin and load generator where there is more than one.
-  const most = Math.max(allowedCores().length - 1, 1);
+  // Origin and load generator share the cores when the proxy has a worker for each.
+  const most = allowedCores().length;
   if (workers > most) faults.push(`--workers: this machine has cores for at most ${most}`);
   const partial = PARTIAL.filter((name) => given.has(name)).map((name) => `--${name}`);
   if (scenarios.length < SCENARIOS.length) partial.unshift('the names of scenarios');

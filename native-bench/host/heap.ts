@@ -4,12 +4,24 @@
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 
-/** What happened to a JavaScript heap between start and stop. */
+/** What happened to the JavaScript heaps of a process, one for each thread, between start and stop. */
 export interface HeapUse {
   readonly allocatedBytes: number;
   readonly collections: number;
   readonly longestMicros: number;
   readonly totalMicros: number;
+}
+
+/** Of several heaps: sums, and the longest pause of any. */
+export function addHeapUses(uses: readonly HeapUse[]): HeapUse {
+  const sum = { allocatedBytes: 0, collections: 0, longestMicros: 0, totalMicros: 0 };
+  for (const use of uses) {
+    sum.allocatedBytes += use.allocatedBytes;
+    sum.collections += use.collections;
+    sum.longestMicros = Math.max(sum.longestMicros, use.longestMicros);
+    sum.totalMicros += use.totalMicros;
+  }
+  return sum;
 }
 
 /** A watch that was begun. */

@@ -69,17 +69,18 @@ export function physicalCores(allowed = allowedCores(), siblings = siblingsOf): 
 /**
  * The last cores for the proxy, one for each of its `workers` (the first ones tend to serve interrupts); the others halved
  * between origin and load generator, both bounded so that neither has more than the proxy could ever keep busy. Nobody
- * gets a thread of a physical core that the proxy is on where there are others. With too few cores parts share them.
+ * gets a thread of a physical core that the proxy is on where there are others. With too few cores parts share them: all
+ * of them when the proxy is to have as many workers as there are cores.
  */
 export function divideCores(physical: readonly (readonly number[])[], workers = 1): Cores {
   const allowed = physical.flat();
-  const own = Math.min(workers, Math.max(allowed.length - 1, 1));
+  if (workers >= allowed.length) return { proxy: allowed, origin: allowed, load: allowed, threaded: false };
+  const own = workers;
   // A physical core for each worker if that leaves one, else all threads of as few as possible.
   const proxy = (physical.length > own ? physical.map((threads) => threads.at(-1)!) : allowed).slice(-own);
   const free = physical.filter((threads) => !threads.some((thread) => proxy.includes(thread))).flat();
   const others = free.length > 0 ? free : allowed.filter((core) => !proxy.includes(core));
   const threaded = free.length === 0 && others.length > 0;
-  if (others.length === 0) return { proxy, origin: proxy, load: proxy, threaded };
   if (others.length === 1) return { proxy, origin: others, load: others, threaded };
   const half = Math.min(others.length >> 1, 4 * workers);
   return { proxy, origin: others.slice(0, half), load: others.slice(half, half * 2), threaded };
@@ -129,7 +130,10 @@ function siblingsOf(core: number): string | null {
 }
 
 function describeParts({ proxy, origin, load }: Cores): string {
-  if (proxy.join() === load.join()) return `only core ${proxy.join()}: proxy, origin and load generator share it`;
+  if (proxy.join() === load.join()) {
+    if (proxy.length === 1) return `only core ${proxy.join()}: proxy, origin and load generator share it`;
+    return `cores ${proxy.join()} shared by proxy, origin and load generator: CPU time per request is the proxy's own all the same, throughput and latency are not`;
+  }
   if (proxy.join() === origin.join()) {
     return `proxy and origin share core ${proxy.join()}; load generator on core ${load.join()}, the only other one`;
   }

@@ -45,7 +45,11 @@ test('the proxy has a core alone as long as there are two', () => {
   assert.deepEqual(divide([0, 1, 2]), { proxy: [2], origin: [0], load: [1], threaded });
   assert.deepEqual(divide([0, 1, 2, 3, 4]), { proxy: [4], origin: [0, 1], load: [2, 3], threaded });
   assert.deepEqual(divide([0, 1, 2, 3], 2), { proxy: [2, 3], origin: [0], load: [1], threaded });
-  assert.deepEqual(divide([0, 1], 4), { proxy: [1], origin: [0], load: [0], threaded });
+  // A worker for each core: everybody shares all of them.
+  for (const workers of [2, 4]) {
+    assert.deepEqual(divide([0, 1], workers), { proxy: [0, 1], origin: [0, 1], load: [0, 1], threaded });
+  }
+  assert.match(describeCores(divide([0, 1], 2)), /cores 0,1 shared by proxy, origin and load generator/);
   assert.match(describeCores(divide([0, 1])), /share core 0, the only other one$/);
   assert.match(describeCores(divide([0])), /only core 0/);
   assert.match(describeCores({ proxy: [1], origin: [1], load: [0], threaded }), /proxy and origin share core 1/);
