@@ -3,7 +3,8 @@
 import { request } from 'node:http';
 import { type Address, formatAddress } from '../base/address.ts';
 import { readAddress } from '../config/schema/values.ts';
-import type { Arguments, OptionDescription } from './command.ts';
+import { type Arguments, EXIT_FAILED, EXIT_USAGE, type OptionDescription } from './command.ts';
+import { reportFailure, reportUsage } from './output.ts';
 
 export const ADMIN_OPTION: OptionDescription = {
   value: 'ADDRESS',
@@ -15,17 +16,37 @@ const DEFAULT = '127.0.0.1:9901';
 const SLOWEST_MS = 10_000;
 const MOST_BYTES = 64 * 1024 * 1024;
 
-/** The address that `--admin` names, or what is wrong with it. */
-export function adminAddress({ options }: Arguments): Address | { fault: string } {
+/** What a command says to the proxy that `--admin` names, once that is an address. */
+export type Ask = (
+  method: 'GET' | 'POST',
+  path: string,
+  body?: unknown,
+  withinMs?: number,
+) => ReturnType<typeof askAdmin>;
+
+/** Runs a command that speaks to a proxy; answers its exit code. */
+export async function withAdmin(
+  name: string,
+  { options }: Arguments,
+  act: (ask: Ask) => Promise<number>,
+): Promise<number> {
   const found = readAddress(options.get('admin') ?? DEFAULT, true);
-  return 'fault' in found ? { fault: `--admin: ${found.fault}` } : found;
+  if (!('fault' in found)) return act((...asked) => askAdmin(found, ...asked));
+  reportUsage([`--admin: ${found.fault}`], `millrace ${name} --help`);
+  return EXIT_USAGE;
+}
+
+/** Says why the proxy did not do what it was asked to; answers the exit code. */
+export function refusedByAdmin({ fault }: { readonly fault: string }): number {
+  reportFailure(fault);
+  return EXIT_FAILED;
 }
 
 /**
  * Asks; answers the body of a reply that went well, or the fault in words, with the body where it is one of the API.
  * `withinMs`: longest wait for it.
  */
-export function askAdmin(
+function askAdmin(
   address: Address,
   method: 'GET' | 'POST',
   path: string,

@@ -2,9 +2,9 @@
 
 import type { ReloadResult } from '../admin/control.ts';
 import type { Change } from '../config/compare.ts';
-import { ADMIN_OPTION, adminAddress, askAdmin } from './admin-client.ts';
-import { type Command, EXIT_FAILED, EXIT_FINE, EXIT_USAGE } from './command.ts';
-import { reportFailure, reportUsage, writeResult } from './output.ts';
+import { ADMIN_OPTION, refusedByAdmin, withAdmin } from './admin-client.ts';
+import { type Command, EXIT_FINE, EXIT_USAGE } from './command.ts';
+import { reportFailure, writeResult } from './output.ts';
 
 /** Checking a large configuration and preparing it takes its time. */
 const PATIENCE_MS = 60_000;
@@ -22,26 +22,19 @@ changed stay as they are. A configuration with errors changes nothing; they are 
     admin: ADMIN_OPTION,
   },
   operands: { least: 0, most: 0 },
-  async run(given) {
-    const address = adminAddress(given);
-    if ('fault' in address) {
-      reportUsage([address.fault], 'millrace reload --help');
-      return EXIT_USAGE;
-    }
-    const plan = given.options.has('plan');
-    const answer = await askAdmin(address, 'POST', '/v1/reload', { plan }, PATIENCE_MS);
-    const result = answer.body as Partial<ReloadResult> | undefined;
-    if ('fault' in answer && result?.errors === undefined) {
-      reportFailure(answer.fault);
-      return EXIT_FAILED;
-    }
-    const { errors = [], warnings = [], changes = [], generation = 0 } = result ?? {};
-    if (given.options.has('json')) writeResult(`${JSON.stringify(result, null, 2)}\n`);
-    for (const line of [...errors, ...warnings.map((warning) => `warning: ${warning}`)]) reportFailure(line);
-    if (errors.length > 0) return EXIT_USAGE;
-    if (!given.options.has('json')) writeResult(describe(changes, plan, generation));
-    return EXIT_FINE;
-  },
+  run: (given) =>
+    withAdmin('reload', given, async (ask) => {
+      const plan = given.options.has('plan');
+      const answer = await ask('POST', '/v1/reload', { plan }, PATIENCE_MS);
+      const result = answer.body as Partial<ReloadResult> | undefined;
+      if ('fault' in answer && result?.errors === undefined) return refusedByAdmin(answer);
+      const { errors = [], warnings = [], changes = [], generation = 0 } = result ?? {};
+      if (given.options.has('json')) writeResult(`${JSON.stringify(result, null, 2)}\n`);
+      for (const line of [...errors, ...warnings.map((warning) => `warning: ${warning}`)]) reportFailure(line);
+      if (errors.length > 0) return EXIT_USAGE;
+      if (!given.options.has('json')) writeResult(describe(changes, plan, generation));
+      return EXIT_FINE;
+    }),
 };
 
 function describe(changes: readonly Change[], plan: boolean, generation: number): string {

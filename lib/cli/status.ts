@@ -1,9 +1,9 @@
 // `millrace status`: what a running proxy is doing, as tables for people or JSON for programs.
 
 import type { ClusterStatus, Status } from '../admin/control.ts';
-import { ADMIN_OPTION, adminAddress, askAdmin } from './admin-client.ts';
-import { type Command, EXIT_FAILED, EXIT_FINE, EXIT_USAGE } from './command.ts';
-import { reportFailure, reportUsage, writeResult } from './output.ts';
+import { ADMIN_OPTION, refusedByAdmin, withAdmin } from './admin-client.ts';
+import { type Command, EXIT_FINE } from './command.ts';
+import { writeResult } from './output.ts';
 
 export const statusCommand: Command = {
   name: 'status',
@@ -12,22 +12,16 @@ export const statusCommand: Command = {
   details: 'The proxy needs `admin` in its configuration.',
   options: { admin: ADMIN_OPTION, json: { summary: 'as JSON' } },
   operands: { least: 0, most: 0 },
-  async run(given) {
-    const address = adminAddress(given);
-    if ('fault' in address) {
-      reportUsage([address.fault], 'millrace status --help');
-      return EXIT_USAGE;
-    }
-    const status = await askAdmin(address, 'GET', '/v1/status');
-    const clusters = 'fault' in status ? status : await askAdmin(address, 'GET', '/v1/clusters');
-    if ('fault' in status || 'fault' in clusters) {
-      reportFailure('fault' in status ? status.fault : (clusters as { fault: string }).fault);
-      return EXIT_FAILED;
-    }
-    const told = { ...(status.body as Status), clusters: clusters.body as ClusterStatus[] };
-    writeResult(given.options.has('json') ? `${JSON.stringify(told, null, 2)}\n` : describe(told));
-    return EXIT_FINE;
-  },
+  run: (given) =>
+    withAdmin('status', given, async (ask) => {
+      const status = await ask('GET', '/v1/status');
+      const clusters = 'fault' in status ? status : await ask('GET', '/v1/clusters');
+      if ('fault' in status) return refusedByAdmin(status);
+      if ('fault' in clusters) return refusedByAdmin(clusters);
+      const told = { ...(status.body as Status), clusters: clusters.body as ClusterStatus[] };
+      writeResult(given.options.has('json') ? `${JSON.stringify(told, null, 2)}\n` : describe(told));
+      return EXIT_FINE;
+    }),
 };
 
 function describe(status: Status & { readonly clusters: readonly ClusterStatus[] }): string {

@@ -36,6 +36,8 @@ export type News =
       readonly endpoint: string;
       readonly health: 'unknown' | 'up' | 'down';
     }
+  /** Its idle connections lead where it is not any more. */
+  | { readonly kind: 'eviction'; readonly cluster: string; readonly endpoint: string }
   /** Put aside for this long; 0: used again. */
   | { readonly kind: 'ejection'; readonly cluster: string; readonly endpoint: string; readonly forMs: number };
 

@@ -32,6 +32,7 @@ export class OwnLoop implements EventLoop {
     this.#observer = {
       membersChanged() {},
       healthChanged() {},
+      evicted() {},
       ejectionChanged({ name }, endpoint, forMs) {
         say({ kind: 'ejection', cluster: name, endpoint: endpoint.name, forMs });
       },
@@ -79,6 +80,7 @@ export class OwnLoop implements EventLoop {
     if (cluster === undefined) return;
     if (news.kind === 'members') cluster.hearMembers(news.endpoints);
     else if (news.kind === 'health') cluster.hearHealth(news.endpoint, news.health);
+    else if (news.kind === 'eviction') cluster.hearEviction(news.endpoint);
     else cluster.hearEjection(news.endpoint, news.forMs);
   }
 

@@ -36,6 +36,7 @@ export class Watch {
       membersChanged: ({ name }, endpoints) => publish({ kind: 'members', cluster: name, endpoints }),
       healthChanged: ({ name }, { name: endpoint, standing }) =>
         publish({ kind: 'health', cluster: name, endpoint, health: standing.health }),
+      evicted: ({ name }, endpoint) => publish({ kind: 'eviction', cluster: name, endpoint: endpoint.name }),
       ejectionChanged() {},
     };
   }
@@ -160,7 +161,7 @@ function firstAnswer(cluster: Cluster): Promise<void> {
       resolve();
     };
     const late = setTimeout(done, FIRST_ANSWER_MS);
-    cluster.observer = { membersChanged: done, healthChanged() {}, ejectionChanged() {} };
+    cluster.observer = { membersChanged: done, healthChanged() {}, evicted() {}, ejectionChanged() {} };
     cluster.start();
   });
 }

@@ -32,6 +32,8 @@ export interface ClusterObserver {
   membersChanged(cluster: Cluster, endpoints: readonly EndpointOptions[]): void;
   /** Checks have found out something. */
   healthChanged(cluster: Cluster, endpoint: Endpoint): void;
+  /** Its idle connections lead where it is not any more. */
+  evicted(cluster: Cluster, endpoint: Endpoint): void;
   /** Traffic has: it is put aside for `forMs`, or used again (0). */
   ejectionChanged(cluster: Cluster, endpoint: Endpoint, forMs: number): void;
 }
@@ -379,8 +381,7 @@ export class Cluster {
   /** What checks of another event loop have found. */
   hearHealth(name: string, health: 'unknown' | 'up' | 'down'): void {
     const endpoint = this.#endpoints.find((one) => one.name === name);
-    // Checks may have been given up meanwhile: then nobody would ever say the contrary.
-    if (endpoint === undefined || endpoint.standing.health === health || this.options.health === null) return;
+    if (endpoint === undefined || endpoint.standing.health === health) return;
     this.#believe(endpoint, health);
     this.publish();
   }
@@ -390,6 +391,17 @@ export class Cluster {
     const endpoint = this.#endpoints.find((one) => one.name === name);
     if (endpoint === undefined || this.#ejection === null) return;
     if (this.#ejection.hear(endpoint, forMs, performance.now())) this.publish();
+  }
+
+  /** Its idle connections lead where it is not any more; those that are busy are closed when they have ended. */
+  evict(endpoint: Endpoint): void {
+    endpoint.pool.renew();
+    this.observer?.evicted(this, endpoint);
+  }
+
+  /** The same, found out by another event loop. */
+  hearEviction(name: string): void {
+    this.#endpoints.find((endpoint) => endpoint.name === name)?.pool.renew();
   }
 
   /** Closes idle connections; with `forGood` every one that becomes idle. */

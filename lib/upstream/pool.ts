@@ -24,6 +24,8 @@ export class Pool {
   gathering: Joinable | null = null;
   /** Whether the last connection has turned out to serve one at a time, where it might have served several. */
   single = false;
+  /** Counts up when the connections so far are not to be used again. */
+  era = 0;
   /** Open connections, idle ones and those being dialed included. */
   open = 0;
   readonly #idle: Poolable[] = [];
@@ -94,6 +96,13 @@ export class Pool {
   dismiss(connection: Shareable): void {
     const at = this.#shared.indexOf(connection);
     if (at >= 0) this.#shared.splice(at, 1);
+  }
+
+  /** Connections so far serve nobody new: those that are busy retire by themselves, since they are of an earlier era. */
+  renew(): void {
+    this.era++;
+    this.empty(false);
+    for (const connection of this.#shared.splice(0)) connection.retire();
   }
 
   /** Retires what is idle; with `forGood` also whatever is given back later. */

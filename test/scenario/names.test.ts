@@ -6,8 +6,15 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, isIP, type Socket } from 'node:net';
 import { mock, type TestContext, test } from 'node:test';
+import { disabledLevel } from '../../lib/base/log.ts';
+import { NameKeeper } from '../../lib/discovery/names.ts';
+import { reply, request } from '../support/http.ts';
+import { startOrigin } from '../support/origin.ts';
+import { connectPeer } from '../support/peer.ts';
 import { eventually, startProgram } from '../support/process.ts';
 import { httpTo, startProxy, type TestProxy } from '../support/proxy.ts';
+
+const QUIET = { debug: disabledLevel, info: disabledLevel, warn: disabledLevel, error: disabledLevel };
 
 /** What names of these tests resolve to; without an entry they are not known. */
 const addresses = new Map<string, readonly { readonly address: string; readonly family: number }[]>();
@@ -56,16 +63,52 @@ test('with a name that nobody knows it starts, and checks say at once and once t
   await eventually(() => told(proxy, 'endpoint is up').length > 0, 'its return');
 });
 
-test('without checks its requests go elsewhere, the log names the cause, and it is put aside', async (t) => {
+test('without checks too it is down from the start, with its reason in the log, until somebody knows it', async (t) => {
   const port = await serve(t, 'known');
   const proxy = await startProxy(t, httpTo([`unknown.test:${port}`, `127.0.0.1:${port}`]));
-  for (let i = 0; i < 12; i++) assert.equal(await ask(proxy), '200 known');
-  const [line] = told(proxy, 'endpoint not reached, trying another');
+  await eventually(() => told(proxy, 'endpoint is down').length > 0, 'the look-up');
+  const [line] = told(proxy, 'endpoint is down');
   assert.equal(line?.['endpoint'], `unknown.test:${port}`);
-  assert.match(`${line?.['cause']} ${line?.['detail']}`, /connect_failed.*ENOTFOUND/);
-  assert.equal(told(proxy, 'endpoint is put aside').length, 1);
-  const alone = await startProxy(t, httpTo([`unknown.test:${port}`]));
+  assert.match(String(line?.['reason']), /its name is not known: ENOTFOUND/);
+  for (let i = 0; i < 6; i++) assert.equal(await ask(proxy), '200 known');
+  assert.equal(told(proxy, 'endpoint not reached, trying another').length, 0);
+  addresses.set('unknown.test', [{ address: '127.0.0.1', family: 4 }]);
+  t.after(() => addresses.delete('unknown.test'));
+  await eventually(() => told(proxy, 'endpoint is up').length > 0, 'its return');
+  // A name that is not known any more says nothing of who stands behind it.
+  addresses.delete('unknown.test');
+  assert.equal(told(proxy, 'endpoint is down').length, 1);
+  const alone = await startProxy(t, httpTo([`nobody.test:${port}`]));
   assert.equal(await ask(alone), '502 ');
+});
+
+test('an endpoint whose name leads elsewhere gets new connections: idle ones at once, busy ones after their exchange', async (t) => {
+  const old = await startOrigin(t);
+  addresses.set('moving.test', [{ address: '127.0.0.1', family: 4 }]);
+  t.after(() => addresses.delete('moving.test'));
+  const proxy = await startProxy(t, httpTo([`moving.test:${old.port}`]));
+  const cluster = proxy.snapshot.clusters.get('api')!;
+  const log = { ...QUIET, info: (message: string) => heard.push(message) };
+  const heard: string[] = [];
+  const keeper = new NameKeeper(cluster, { ...log, limited: () => log }, 20);
+  keeper.start();
+  t.after(() => keeper.stop());
+  const clients = [await connectPeer(t, proxy.port('web')), await connectPeer(t, proxy.port('web'))];
+  for (const client of clients) client.send(request('GET /'));
+  const [idle, busy] = [await old.peer(0), await old.peer(1)];
+  for (const peer of [idle, busy]) await peer.receive('GET /');
+  idle.send(reply('first'));
+  const [first] = clients;
+  await eventually(() => clients.some(({ text }) => text.includes('first')), 'the first reply');
+  addresses.set('moving.test', [{ address: '127.0.0.2', family: 4 }]);
+  await idle.receiveAll();
+  assert.deepEqual(heard, ['endpoint has moved']);
+  assert.equal(busy.ended, false);
+  busy.send(reply('second'));
+  await eventually(() => clients.some(({ text }) => text.includes('second')), 'the second reply');
+  await busy.receiveAll();
+  assert.equal(cluster.endpoints[0]!.pool.open, 0);
+  assert.equal(first!.ended, false);
 });
 
 test('a name whose first address refuses or swallows connections is reached by the next, of either family', async (t) => {

@@ -57,6 +57,7 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
   #interims = 0;
   #served = 0;
   readonly #bornMs: number;
+  readonly #era: number;
   /** How often something had been handed to the kernel when the exchange began. */
   #pushes = 0;
 
@@ -81,6 +82,7 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
     // By chance up to a tenth older or younger, so that those that were opened together are not closed together.
     const { maxAgeMs } = cluster.options.pool;
     this.#bornMs = maxAgeMs === 0 ? 0 : performance.now() + maxAgeMs * (Math.random() * 0.2 - 0.1);
+    this.#era = endpoint.pool.era;
     endpoint.pool.opened();
     this.connection = dial(endpoint.address, this, cluster.options.dial);
     this.connection.expireIn(cluster.options.timeouts.connectMs);
@@ -327,6 +329,7 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
 
   /** Whether it has served for long enough. */
   #spent(): boolean {
+    if (this.#era !== this.endpoint.pool.era) return true;
     const { maxAgeMs, maxRequests } = this.#cluster.options.pool;
     this.#served++;
     if (maxRequests > 0 && this.#served >= maxRequests) return true;
