@@ -62,8 +62,10 @@ ${n % 2 === 0 ? '' : `  extra: { endpoints: ["127.0.0.1:${origins[0]}"] }`}
       assert.equal(await askKept(guest, '/'), 'one');
       assert.equal(await askKept(probes[n % 6]!, '/extra/'), 'one');
     } else {
-      // The listener is gone: nobody is let in any more, and who was idle there is let go.
+      // The listener is gone: nobody is let in any more, and who was there asks a last time, or is let go when silent.
+      if (n % 20 > 0) assert.equal(await askKept(guest!, '/'), 'one');
       await guest!.receiveAll();
+      guest!.end();
       assert.equal(guest!.error, null);
       await assert.rejects(connectPeer(t, side), { code: 'ECONNREFUSED' });
     }
@@ -73,7 +75,9 @@ ${n % 2 === 0 ? '' : `  extra: { endpoints: ["127.0.0.1:${origins[0]}"] }`}
   assert.deepEqual(load.faults, []);
   assert.equal(load.answered, load.asked);
   assert.equal(load.connections, 8, 'clients that kept their connection had one each');
-  const { generation, workers, connections } = await admin.status();
+  // What clients have closed is noticed when the event loops come to it.
+  while ((await admin.status()).connections > probes.length) await pause(5);
+  const { generation, workers } = await admin.status();
   assert.equal(generation, RELOADS + 1);
   assert.deepEqual(
     workers.map(({ state, restarts }) => [state, restarts]),
@@ -82,7 +86,6 @@ ${n % 2 === 0 ? '' : `  extra: { endpoints: ["127.0.0.1:${origins[0]}"] }`}
       ['serving', 0],
     ],
   );
-  assert.equal(connections, probes.length);
   assert.equal(await proxy.end('SIGTERM'), 0);
   t.diagnostic(`${RELOADS} reloads, ${load.answered} requests, none failed`);
 });
