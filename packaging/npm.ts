@@ -78,6 +78,9 @@ function manifest(): string {
     },
     files: [BUILT, 'CHANGELOG.md'],
     dependencies,
+    // For types alone: events and streams of what embeds it.
+    peerDependencies: { '@types/node': '>=24' },
+    peerDependenciesMeta: { '@types/node': { optional: true } },
   };
   return `${JSON.stringify(packed, null, 2)}\n`;
 }

@@ -2,7 +2,8 @@
 // The command line: finds the command, reads its arguments, runs it, and turns what it returns into the exit code. Commands
 // are loaded when they are asked for, so that `version` does not pay for a proxy.
 
-import { enableCompileCache } from 'node:module';
+// Not by name: a Node that is too old for it is told so in words.
+import * as module from 'node:module';
 import { join } from 'node:path';
 import { BUNDLED, ROOT, runCalled } from '../base/asset.ts';
 import { didYouMean } from '../base/nearest.ts';
@@ -55,7 +56,7 @@ if (!runCalled()) main(process.argv.slice(2)).then((code) => process.exit(code))
 function keepCompiled(): void {
   if (BUNDLED || !import.meta.url.endsWith('.ts')) return;
   const folder = join(ROOT, 'node_modules/.cache/millrace');
-  enableCompileCache(folder);
+  module.enableCompileCache(folder);
   // Where worker threads look for it.
   process.env['NODE_COMPILE_CACHE'] = folder;
 }

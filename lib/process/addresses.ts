@@ -3,20 +3,17 @@
 
 import { type Address, formatAddress } from '../base/address.ts';
 import type { Configuration } from '../config/configuration.ts';
-import { probeAddress } from '../server/port.ts';
 import { type BoundPort, keysOf } from '../server/server.ts';
+import { findStranger } from '../server/stranger.ts';
 import type { Order } from './channel.ts';
 import type { Inheritance } from './inheritance.ts';
-
-/** How long a port that was let go may still be closing. */
-const CLOSING_MS = 3000;
 
 export class Addresses {
   readonly #inheritance: Inheritance;
   /** By key: the ports that were found for port 0. */
   readonly #found = new Map<string, number>();
-  /** Ports that are ours, whatever the host: Infinity, or until when they are while they close. */
-  readonly #ours = new Map<number, number>();
+  /** Keys of what is bound. */
+  #bound: ReadonlySet<string> = new Set();
 
   constructor(inheritance: Inheritance) {
     this.#inheritance = inheritance;
@@ -24,41 +21,42 @@ export class Addresses {
 
   /** Whether nobody else has what is to be bound; '' or why not. Event loops that share an address would not notice. */
   async probe({ listeners }: Configuration): Promise<string> {
-    const now = performance.now();
-    const faults: string[] = [];
-    for (const [name, { bind }] of Object.entries(listeners)) {
-      for (const { key, address } of keysOf(name, bind)) {
-        if ((this.#ours.get(address.port) ?? 0) > now || this.#inheritance.has(key)) continue;
-        const fault = await probeAddress(address);
-        if (fault !== '') faults.push(`listener ${name}: ${fault}`);
-      }
-    }
-    return faults.join('; ');
+    const faults = await Promise.all(
+      Object.entries(listeners).map(async ([name, { bind }]) => {
+        const asked = keysOf(name, bind).filter(({ key }) => !this.#isOurs(key));
+        return told(name, await findStranger(asked.map(({ address }) => address)));
+      }),
+    );
+    return faults.filter((fault) => fault !== '').join('; ');
   }
 
-  /** One event loop has bound these: the others take the same ports. */
-  note(ports: readonly BoundPort[]): void {
+  /** One event loop has bound these, for the others to take the same; '' or why not: somebody else was quicker. */
+  async note(ports: readonly BoundPort[]): Promise<string> {
     for (const { key, address } of ports) if (address.kind === 'tcp') this.#found.set(key, address.port);
+    for (const { listener, address, descriptor, key } of ports) {
+      if (this.#isOurs(key)) continue;
+      const fault = await findStranger([address], [descriptor]);
+      if (fault !== '') return told(listener, fault);
+    }
+    return '';
   }
 
-  /** A configuration has taken effect: what it does not have is being closed. */
-  settle({ listeners }: Configuration, ports: readonly BoundPort[]): void {
-    const keys = new Set(
+  /** A configuration has taken effect: ports that were found for what it does not have are not ours any more. */
+  settle({ listeners }: Configuration): void {
+    this.#bound = new Set(
       Object.entries(listeners).flatMap(([name, { bind }]) => keysOf(name, bind).map(({ key }) => key)),
     );
-    for (const key of this.#found.keys()) if (!keys.has(key)) this.#found.delete(key);
-    const now = performance.now();
-    for (const [port, untilMs] of this.#ours) {
-      if (untilMs === Number.POSITIVE_INFINITY) this.#ours.set(port, now + CLOSING_MS);
-      else if (untilMs <= now) this.#ours.delete(port);
-    }
-    for (const { address } of ports) if (address.port > 0) this.#ours.set(address.port, Number.POSITIVE_INFINITY);
+    for (const key of this.#found.keys()) if (!this.#bound.has(key)) this.#found.delete(key);
   }
 
   /** What event loop `place` of `count` has to know to bind what `configuration` says. */
   orderFor({ listeners }: Configuration, place: number, count: number): Pick<Order, 'found' | 'inherited'> {
     const keys = Object.entries(listeners).flatMap(([name, { bind }]) => keysOf(name, bind).map(({ key }) => key));
     return { found: this.#found, inherited: this.#inheritance.share(keys, place, count) };
+  }
+
+  #isOurs(key: string): boolean {
+    return this.#bound.has(key) || this.#inheritance.has(key);
   }
 
   /** The socket of the admin listener that was handed over, -1 without one. */
@@ -70,6 +68,10 @@ export class Addresses {
   closeRest(): void {
     this.#inheritance.closeRest();
   }
+}
+
+function told(listener: string, fault: string): string {
+  return fault === '' ? '' : `listener ${listener}: ${fault}`;
 }
 
 export const ADMIN_KEY = 'admin';

@@ -51,18 +51,19 @@ export class Crew {
   }
 
   /**
-   * Gets all of them ready for what `orderFor` says; answers '' or why not. The first goes ahead, and `bound` is told which
-   * ports it got, for the others to take the same.
+   * Gets all of them ready for what `orderFor` says; answers '' or why not. The first goes ahead, and `bound` judges what it
+   * has got, for the others to take the same.
    */
   async prepare(
     { seats }: NextCrew,
     orderFor: (place: number) => Order,
-    bound: (ports: readonly BoundPort[]) => void,
+    bound: (ports: readonly BoundPort[]) => Promise<string>,
   ): Promise<string> {
     const [first, ...others] = seats;
     const fault = await first!.prepare(orderFor(0));
     if (fault !== '') return fault;
-    bound(first!.nextPorts);
+    const taken = await bound(first!.nextPorts);
+    if (taken !== '') return taken;
     const faults = await Promise.all(others.map((seat) => seat.prepare(orderFor(seat.place))));
     return faults.find((one) => one !== '') ?? '';
   }

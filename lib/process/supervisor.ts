@@ -341,7 +341,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     if (configuration.admin !== null) admin?.admit(configuration.admin);
     this.#admin = admin;
     this.#configuration = configuration;
-    this.#addresses.settle(configuration, crew.seats[0]!.nextPorts);
+    this.#addresses.settle(configuration);
     for (const name of this.#crowds.keys())
       if (!Object.hasOwn(configuration.listeners, name)) this.#crowds.delete(name);
     this.#generation++;

@@ -127,16 +127,6 @@ export class Port {
   }
 }
 
-/** Whether nobody listens at an address: event loops that share one would not notice somebody else there. Answers why not, in words. */
-export async function probeAddress(address: Address): Promise<string> {
-  if (address.kind !== 'tcp' || address.port === 0) return '';
-  const server = createServer();
-  const fault = await listen(server, address, { shared: false, descriptor: -1 });
-  if (fault !== '') return `${formatAddress(address)}: ${fault}`;
-  await new Promise((resolve) => server.close(resolve));
-  return '';
-}
-
 /** Starts any server; answers '' or why not, in words. */
 export async function listen(server: NetServer, address: Address, options: PortOptions): Promise<string> {
   let fault = await tryListen(server, address, options);

@@ -45,9 +45,12 @@ before(async () => {
   symlinkSync(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
   await npm(checkout, 'pack', '--silent', '--pack-destination', folder);
   mkdirSync(user);
-  writeFileSync(join(user, 'package.json'), '{ "private": true, "type": "module" }\n');
-  // What it depends on has been installed for the checkout, and is in npm's cache.
-  await npm(user, 'install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', tarball());
+  // What it depends on is there already, of the very versions that it asks for: no registry is needed.
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const there = Object.keys(dependencies).map((name) => [name, `file:${join(ROOT, 'node_modules', name)}`]);
+  const manifest = { private: true, type: 'module', dependencies: Object.fromEntries(there) };
+  writeFileSync(join(user, 'package.json'), JSON.stringify(manifest));
+  await npm(user, 'install', '--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', tarball());
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -122,18 +125,29 @@ test('programs that import it are checked against its types', async (t) => {
   const file = join(user, 'program.ts');
   writeFileSync(
     file,
-    `import { type ConfigurationDocument, defineConfig } from 'millrace';
+    `import { type ConfigurationDocument, ConfigurationError, createProxy, defineConfig, type RunningProxy } from 'millrace';
 const document: ConfigurationDocument = { listeners: { web: { bind: ':80', cluster: 'a' } } };
 export default defineConfig({ ...document, clusters: { a: { endpoints: ['127.0.0.1:1'] } } });
 // @ts-expect-error: no such key
 defineConfig({ listeners: {}, clutsers: {} });
+const proxy: RunningProxy = await createProxy(document, { log: (level, message) => console.log(level, message) });
+proxy.on('configured', (generation: number) => console.log(generation));
+// @ts-expect-error: no such event
+proxy.on('begun', () => {});
+const ended: string = await proxy.drain().catch((error) => (error instanceof ConfigurationError ? error.message : ''));
+console.log(ended);
 // @ts-expect-error: not a number
 defineConfig({ listeners: { web: { bind: 80 } } });
 `,
   );
   const tsc = join(ROOT, 'node_modules/typescript/lib/tsc.js');
-  // With the declarations themselves checked, and without the types of Node.
-  const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'esnext', '--types', ''];
+  // What a project on Node with TypeScript has.
+  for (const types of ['@types/node', 'undici-types']) {
+    mkdirSync(dirname(join(user, 'node_modules', types)), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules', types), join(user, 'node_modules', types));
+  }
+  // With the declarations themselves checked.
+  const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'esnext', '--types', 'node'];
   const program = new Program(process.execPath, [tsc, ...options, file], {}, user);
   assert.equal(await program.ended, 0, program.out + program.err);
   t.diagnostic('types are whole');
