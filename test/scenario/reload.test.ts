@@ -16,7 +16,7 @@ import { Load } from '../support/load.ts';
 import { connectPeer, type Peer } from '../support/peer.ts';
 import { eventually, freePort, type Millrace, pause, startMillrace, temporaryFolder } from '../support/process.ts';
 
-const RELOADS = 20;
+const RELOADS = 60;
 
 test('many reloads under load lose no request, and clients that keep their connection get each at their next request', async (t) => {
   const origins = [await startHttp(t, 'one'), await startHttp(t, 'two')];
@@ -295,7 +295,7 @@ listeners:
   });
 }
 
-test('event loops are added and taken away under load without a failed request', async (t) => {
+test('event loops are added and taken away under load, and no connection that was accepted is lost', async (t) => {
   const origin = await startHttp(t, 'origin');
   const document = (workers: number): string => `
 workers: ${workers}
@@ -314,7 +314,7 @@ clusters: { api: { endpoints: ["127.0.0.1:${origin}"] } }
     assert.equal((await admin.status()).workers.length, workers);
   }
   await load.stop();
-  assert.deepEqual(load.faults, []);
+  assert.deepEqual(acceptedFaults(load), []);
   assert.equal(await proxy.end('SIGTERM'), 0);
 });
 
@@ -336,7 +336,7 @@ clusters: { api: { endpoints: ["127.0.0.1:${origin}"] } }
     await load.further(40);
   }
   await load.stop();
-  assert.deepEqual(load.faults, []);
+  assert.deepEqual(acceptedFaults(load), []);
   assert.equal(await proxy.end('SIGTERM'), 0);
 });
 
@@ -365,6 +365,14 @@ function start(
   const configure = (text: string): void => writeFileSync(file, text);
   configure(document);
   return { proxy: startMillrace(t, ['run', '-c', file, ...args]), configure };
+}
+
+/**
+ * Faults but for connections that were reset before their client could ask. The kernel resets what arrives at the socket of
+ * an event loop between its last look and its close, unless net.ipv4.tcp_migrate_req is on.
+ */
+function acceptedFaults({ faults }: Load): string[] {
+  return faults.filter((fault) => !/^fresh : connecting: ECONNRESET$/.test(fault));
 }
 
 function adminAddress({ err }: Millrace): string {
