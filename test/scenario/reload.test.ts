@@ -16,7 +16,7 @@ import { Load } from '../support/load.ts';
 import { connectPeer, type Peer } from '../support/peer.ts';
 import { eventually, freePort, type Millrace, pause, startMillrace, temporaryFolder } from '../support/process.ts';
 
-const RELOADS = 20;
+const RELOADS = 60;
 
 test('many reloads under load lose no request, and clients that keep their connection get each at their next request', async (t) => {
   const origins = [await startHttp(t, 'one'), await startHttp(t, 'two')];
@@ -62,8 +62,10 @@ ${n % 2 === 0 ? '' : `  extra: { endpoints: ["127.0.0.1:${origins[0]}"] }`}
       assert.equal(await askKept(guest, '/'), 'one');
       assert.equal(await askKept(probes[n % 6]!, '/extra/'), 'one');
     } else {
-      // The listener is gone: nobody is let in any more, and who was idle there is let go.
+      // The listener is gone: nobody is let in any more, and who was there asks a last time, or is let go when silent.
+      if (n % 20 > 0) assert.equal(await askKept(guest!, '/'), 'one');
       await guest!.receiveAll();
+      guest!.end();
       assert.equal(guest!.error, null);
       await assert.rejects(connectPeer(t, side), { code: 'ECONNREFUSED' });
     }
@@ -73,7 +75,9 @@ ${n % 2 === 0 ? '' : `  extra: { endpoints: ["127.0.0.1:${origins[0]}"] }`}
   assert.deepEqual(load.faults, []);
   assert.equal(load.answered, load.asked);
   assert.equal(load.connections, 8, 'clients that kept their connection had one each');
-  const { generation, workers, connections } = await admin.status();
+  // What clients have closed is noticed when the event loops come to it.
+  while ((await admin.status()).connections > probes.length) await pause(5);
+  const { generation, workers } = await admin.status();
   assert.equal(generation, RELOADS + 1);
   assert.deepEqual(
     workers.map(({ state, restarts }) => [state, restarts]),
@@ -82,7 +86,6 @@ ${n % 2 === 0 ? '' : `  extra: { endpoints: ["127.0.0.1:${origins[0]}"] }`}
       ['serving', 0],
     ],
   );
-  assert.equal(connections, probes.length);
   assert.equal(await proxy.end('SIGTERM'), 0);
   t.diagnostic(`${RELOADS} reloads, ${load.answered} requests, none failed`);
 });
@@ -292,7 +295,7 @@ listeners:
   });
 }
 
-test('event loops are added and taken away under load without a failed request', async (t) => {
+test('event loops are added and taken away under load, and no connection that was accepted is lost', async (t) => {
   const origin = await startHttp(t, 'origin');
   const document = (workers: number): string => `
 workers: ${workers}
@@ -311,7 +314,7 @@ clusters: { api: { endpoints: ["127.0.0.1:${origin}"] } }
     assert.equal((await admin.status()).workers.length, workers);
   }
   await load.stop();
-  assert.deepEqual(load.faults, []);
+  assert.deepEqual(acceptedFaults(load), []);
   assert.equal(await proxy.end('SIGTERM'), 0);
 });
 
@@ -333,7 +336,7 @@ clusters: { api: { endpoints: ["127.0.0.1:${origin}"] } }
     await load.further(40);
   }
   await load.stop();
-  assert.deepEqual(load.faults, []);
+  assert.deepEqual(acceptedFaults(load), []);
   assert.equal(await proxy.end('SIGTERM'), 0);
 });
 
@@ -362,6 +365,14 @@ function start(
   const configure = (text: string): void => writeFileSync(file, text);
   configure(document);
   return { proxy: startMillrace(t, ['run', '-c', file, ...args]), configure };
+}
+
+/**
+ * Faults but for connections that were reset before their client could ask. The kernel resets what arrives at the socket of
+ * an event loop between its last look and its close, unless net.ipv4.tcp_migrate_req is on.
+ */
+function acceptedFaults({ faults }: Load): string[] {
+  return faults.filter((fault) => !/^fresh : connecting: ECONNRESET$/.test(fault));
 }
 
 function adminAddress({ err }: Millrace): string {

@@ -84,11 +84,13 @@ export class Load {
       let text = '';
       let asking = '';
       let refused = false;
+      let stage = 'connecting';
       let timer: NodeJS.Timeout | undefined;
       const fault = (words: string): void => void this.faults.push(`${kept ? 'kept' : 'fresh'} ${asking}: ${words}`);
       const ask = (): void => {
         if (this.#stopped) return void socket.end();
         asking = path(this.asked++);
+        stage = 'asked';
         text = '';
         socket.write(`GET ${asking} HTTP/1.1\r\nHost: load.test\r\n${kept ? '' : 'Connection: close\r\n'}\r\n`);
         timer = setTimeout(() => {
@@ -115,13 +117,14 @@ export class Load {
         }
         text = '';
         asking = '';
+        stage = 'answered';
         if (closing) this.closing++;
         if (closing || !kept) socket.end();
         else setTimeout(ask, pauseMs);
       });
       socket.on('error', (error: NodeJS.ErrnoException) => {
         refused = error.code === 'ECONNREFUSED' || error.code === 'ENOENT';
-        if (!this.ending) fault(error.code ?? error.message);
+        if (!this.ending) fault(`${stage}: ${error.code ?? error.message}`);
       });
       socket.on('close', () => {
         this.#open.delete(socket);
