@@ -17,7 +17,7 @@ import type { ListenerOptions } from '../server/options.ts';
 import type { ListenerPlan, Snapshot } from '../server/snapshot.ts';
 import { AcmeFolder } from '../tls/acme/folder.ts';
 import { AcmeIssuer } from '../tls/acme/issuer.ts';
-import type { Issuer } from '../tls/issuer.ts';
+import type { Issuer, Ordering } from '../tls/issuer.ts';
 import { LocalIssuer } from '../tls/local-issuer.ts';
 import type { CertificateOptions } from '../tls/options.ts';
 import { Originator } from '../tls/originator.ts';
@@ -36,6 +36,8 @@ export interface BuildOptions {
   readonly tickets?: TicketKeys;
   /** Makes those who look after a cluster's endpoints; without it somebody else does, and tells what is found. */
   readonly keepers?: (cluster: Cluster, options: ClusterOptions, log: Log) => readonly Keeper[];
+  /** Who orders certificates; by default this is who does. */
+  readonly ordering?: Ordering;
   /** Clusters are only looked after here: nobody needs their connections. */
   readonly watching?: boolean;
 }
@@ -57,7 +59,7 @@ export function buildSnapshot(configuration: Configuration, log: Log, options: B
     if (tls === null) continue;
     const known = before?.listeners?.find((plan) => plan.name === name)?.tls ?? null;
     const same = known !== null && isDeepStrictEqual(known.options, tls);
-    terminators.set(name, same ? known : new Terminator(name, tls, log, tickets, buildIssuer(log)));
+    terminators.set(name, same ? known : new Terminator(name, tls, log, tickets, buildIssuer(log, options.ordering)));
   }
   const challenges = buildChallenges(configuration);
   const listeners = Object.entries(configuration.listeners).map(([name, options]) =>
@@ -220,7 +222,7 @@ function withSecrets(options: ClusterOptions): ClusterOptions {
 }
 
 /** Makes the issuer of a certificate that has one. */
-function buildIssuer(log: Log): (certificate: CertificateOptions) => Issuer | null {
+function buildIssuer(log: Log, ordering?: Ordering): (certificate: CertificateOptions) => Issuer | null {
   return (certificate) => {
     switch (certificate.source) {
       case 'files':
@@ -228,7 +230,7 @@ function buildIssuer(log: Log): (certificate: CertificateOptions) => Issuer | nu
       case 'local':
         return new LocalIssuer(certificate, log);
       case 'acme':
-        return new AcmeIssuer(certificate, log);
+        return new AcmeIssuer(certificate, log, undefined, ordering);
     }
   };
 }

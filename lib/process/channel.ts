@@ -5,6 +5,7 @@ import type { ClusterStatus, ListenerStatus } from '../admin/control.ts';
 import type { LogFields, LogLevel } from '../base/log.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { BoundPort } from '../server/server.ts';
+import type { CertificateNews } from '../tls/issuer.ts';
 import type { EndpointOptions } from '../upstream/options.ts';
 
 /** What an event loop is to serve. */
@@ -27,8 +28,9 @@ export interface Order {
   readonly crowds: ReadonlyMap<string, SharedArrayBuffer>;
 }
 
-/** What has become known of a cluster's endpoints. */
+/** What event loops let each other know: of endpoints, and of certificates. */
 export type News =
+  | CertificateNews
   | { readonly kind: 'members'; readonly cluster: string; readonly endpoints: readonly EndpointOptions[] }
   | {
       readonly kind: 'health';

@@ -21,6 +21,7 @@ interface Pending {
 
 export class OwnLoop implements EventLoop {
   readonly #log: Log;
+  readonly #say: (news: News) => void;
   readonly #observer: ClusterObserver;
   #server: Server | null = null;
   #built: Built | null = null;
@@ -29,6 +30,7 @@ export class OwnLoop implements EventLoop {
   /** `say` is told what traffic has found out. */
   constructor(log: Log, say: (news: News) => void) {
     this.#log = log;
+    this.#say = say;
     this.#observer = {
       membersChanged() {},
       healthChanged() {},
@@ -76,6 +78,10 @@ export class OwnLoop implements EventLoop {
   }
 
   tell(news: News): void {
+    if (news.kind === 'certificate') {
+      for (const { tls } of this.#built?.listeners ?? []) tls?.hear(news);
+      return;
+    }
     const cluster = this.#built?.clusters.get(news.cluster);
     if (cluster === undefined) return;
     if (news.kind === 'members') cluster.hearMembers(news.endpoints);
@@ -103,6 +109,7 @@ export class OwnLoop implements EventLoop {
     return buildSnapshot(own, this.#log, {
       ...(this.#built !== null && { before: this.#built }),
       tickets: new TicketKeys(Buffer.from(secret), Date.now, turn),
+      ordering: { orders: place === 0, say: this.#say },
     });
   }
 

@@ -2,6 +2,24 @@
 
 import type { Identity } from './identity.ts';
 
+/** What event loops say to each other of certificates that are ordered. Plain values. */
+export interface CertificateNews {
+  readonly kind: 'certificate';
+  /** A client asks for it; it lies in the folder now; it is not to be had for `forMs`. */
+  readonly word: 'wanted' | 'issued' | 'refused';
+  readonly names: readonly string[];
+  readonly forMs: number;
+}
+
+/** Of several event loops one orders, and the others tell it what they want and hear what it got. */
+export interface Ordering {
+  readonly orders: boolean;
+  say(news: CertificateNews): void;
+}
+
+/** Who is alone orders, and has nobody to tell. */
+export const ALONE: Ordering = { orders: true, say() {} };
+
 export interface Issuer {
   /**
    * Begins. `issued` is told all identities that are good now, whenever they change: before this returns if some are
@@ -15,6 +33,8 @@ export interface Issuer {
    * later, after `issued`. Not there: names are never made on demand.
    */
   demand?(name: string, done: (found: boolean) => void): boolean;
+  /** Another event loop has said something. */
+  hear?(news: CertificateNews): void;
   /** What an authority that comes with `acme-tls/1` (RFC 8737) is shown for this name, null for nothing. */
   proof?(name: string): Identity | null;
 }

@@ -9,7 +9,7 @@ import { CHALLENGE_PROTOCOL, protocolList } from './alpn.ts';
 import { HandshakeGate } from './gate.ts';
 import { HeldClient } from './held-client.ts';
 import { type Identity, readIdentity } from './identity.ts';
-import type { Issuer } from './issuer.ts';
+import type { CertificateNews, Issuer } from './issuer.ts';
 import type { CertificateOptions, FileCertificate, TlsOptions } from './options.ts';
 import { CertificateStore, type Entry } from './store.ts';
 import type { TicketKeys } from './ticket.ts';
@@ -96,6 +96,11 @@ export class Terminator {
       this.#warnOfEnding();
     }, LOOK_EVERY_MS);
     this.#timer.unref();
+  }
+
+  /** Another event loop has said something of certificates. */
+  hear(news: CertificateNews): void {
+    for (const source of this.#sources) if ('issuer' in source) source.issuer.hear?.(news);
   }
 
   stop(): void {

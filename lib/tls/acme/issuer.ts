@@ -3,7 +3,7 @@
 
 import type { Log } from '../../base/log.ts';
 import type { Identity } from '../identity.ts';
-import type { Issuer } from '../issuer.ts';
+import { ALONE, type CertificateNews, type Issuer, type Ordering } from '../issuer.ts';
 import type { AcmeCertificate } from '../options.ts';
 import { Refusal } from './client.ts';
 import { AcmeFolder } from './folder.ts';
@@ -53,6 +53,7 @@ export class AcmeIssuer implements Issuer {
   readonly #options: AcmeCertificate;
   readonly #log: Log;
   readonly #pace: Pace;
+  readonly #ordering: Ordering;
   readonly #folder: AcmeFolder;
   readonly #managed = new Map<string, Managed>();
   readonly #stopping = new AbortController();
@@ -61,10 +62,11 @@ export class AcmeIssuer implements Issuer {
   #issued: (identities: readonly Identity[]) => void = () => {};
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(options: AcmeCertificate, log: Log, pace: Pace = PACE) {
+  constructor(options: AcmeCertificate, log: Log, pace: Pace = PACE, ordering: Ordering = ALONE) {
     this.#options = options;
     this.#log = log;
     this.#pace = pace;
+    this.#ordering = ordering;
     this.#folder = new AcmeFolder(options.folder, options.directory);
   }
 
@@ -93,8 +95,24 @@ export class AcmeIssuer implements Issuer {
     if (managed.blockedMs > Date.now()) return false;
     managed.waiting.push(done);
     if (managed.dueMs === Number.POSITIVE_INFINITY) managed.dueMs = 0;
+    if (!this.#ordering.orders) this.#ordering.say({ kind: 'certificate', word: 'wanted', names: [name], forMs: 0 });
     this.#schedule();
     return true;
+  }
+
+  hear({ word, names, forMs }: CertificateNews): void {
+    const [name = ''] = names;
+    if (word === 'wanted') {
+      // Whoever asked hears of it with everybody else.
+      if (this.#ordering.orders) this.demand(name, () => {});
+      return;
+    }
+    const managed = this.#managed.get(names.join(' '));
+    if (managed === undefined) return;
+    if (word === 'refused') managed.blockedMs = Date.now() + forMs;
+    else if (this.#adopt(managed)) managed.dueMs = renewalMs(managed.identity!);
+    this.#answer(managed);
+    this.#schedule();
   }
 
   proof(name: string): Identity | null {
@@ -197,7 +215,7 @@ export class AcmeIssuer implements Issuer {
   async #get(managed: Managed): Promise<number> {
     const { names } = managed;
     this.#folder.prepare();
-    const lock = this.#folder.lock(names);
+    const lock = this.#ordering.orders ? this.#folder.lock(names) : null;
     if (this.#adopt(managed)) {
       lock?.release();
       return renewalMs(managed.identity!);
@@ -212,6 +230,7 @@ export class AcmeIssuer implements Issuer {
       this.#folder.keep(names, pair);
       if (!this.#adopt(managed)) throw new Error('what was issued cannot be read again');
       this.stats.issued++;
+      this.#ordering.say({ kind: 'certificate', word: 'issued', names, forMs: 0 });
       const until = new Date(managed.identity!.notAfterMs).toISOString();
       this.#log.info('certificate issued', { names: told(names), authority: this.#options.directory, until });
       return renewalMs(managed.identity!);
@@ -238,6 +257,9 @@ export class AcmeIssuer implements Issuer {
     const asked = error instanceof Refusal ? error.retryAfterMs : 0;
     const waitMs = Math.max(asked, doubled * (0.75 + Math.random() / 2));
     managed.againMs = Date.now() + waitMs;
+    if (managed.onDemand) {
+      this.#ordering.say({ kind: 'certificate', word: 'refused', names: managed.names, forMs: waitMs });
+    }
     managed.dueMs = Date.now() + Math.min(waitMs, this.#pace.lockedMs);
     this.#log.error(managed.identity === null ? 'certificate not issued' : 'certificate not renewed', {
       names: told(managed.names),
