@@ -35,7 +35,9 @@ export function startThread(program: string, options: WorkerOptions = {}): Worke
   if (!BUNDLED) return new Worker(fileOf(program), options);
   // Said beforehand, or Node would read the whole of it once more to find out.
   const execArgv = [...(options.execArgv ?? process.execArgv), '--input-type=commonjs'];
-  return new Worker(codeOf(program), { ...options, execArgv, eval: true });
+  // What was loaded first into this process is to be in its threads too, as it is with `--import`.
+  const before = loadedFirst.map((first) => `(() => {\n${codeOf(first)}})();\n`).join('');
+  return new Worker(before + codeOf(program), { ...options, execArgv, eval: true });
 }
 
 /**
@@ -83,10 +85,13 @@ export function runCalled(): boolean {
       { exports: {} },
       {},
     );
+    if (asked === FIRST) loadedFirst.push(program);
     if (asked === PROGRAM) return true;
   }
 }
 
+/** Programs that were loaded into the executable before its own. */
+const loadedFirst: string[] = [];
 const COMMAND_LINE = 'lib/cli/main';
 const PROGRAM = '--program';
 const FIRST = '--first';
