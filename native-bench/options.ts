@@ -46,7 +46,16 @@ export function readOptions({ options: given, operands }: Given): Options | { fa
     faults.push(`--${name} needs a whole number from 1 to ${most}, not "${text}"`);
     return otherwise;
   };
+  const fraction = (name: string, otherwise: number): number => {
+    const text = given.get(name);
+    if (text === undefined || /^\d+$/.test(text)) return number(name, otherwise, MOST);
+    const value = /^\d+\.\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= LEAST_SECONDS && value <= MOST) return value;
+    faults.push(`--${name} needs a number from ${LEAST_SECONDS} to ${MOST}, not "${text}"`);
+    return otherwise;
+  };
   const quick = given.has('quick');
+  const seconds = fraction('seconds', quick ? 2 : 3);
   const scenarios = pick(operands, SCENARIOS, 'scenario', faults);
   const peers = given.has('peers') ? pick(words(given.get('peers')), PEERS, 'peer', faults) : null;
   const generator = given.get('generator') ?? null;
@@ -59,8 +68,8 @@ export function readOptions({ options: given, operands }: Given): Options | { fa
     peers,
     plan: {
       rounds: number('rounds', quick ? 1 : 5, MOST),
-      seconds: number('seconds', quick ? 2 : 3, MOST),
-      warmUpSeconds: quick ? 1 : 2,
+      seconds,
+      warmUpSeconds: Math.min(seconds, quick ? 1 : 2),
     },
     workers: number('workers', 1, MOST_WORKERS),
     ratePerSecond: given.has('rate') ? number('rate', 1, MOST_RATE) : null,
@@ -88,8 +97,14 @@ export function peersFor(scenario: Scenario, chosen: readonly Peer[] | null, oth
 }
 
 /** What cannot be had together, or not on this machine. */
-function contradictions(given: ReadonlyMap<string, string>, { scenarios, generator, workers }: Options): string[] {
+function contradictions(
+  given: ReadonlyMap<string, string>,
+  { scenarios, generator, workers, plan }: Options,
+): string[] {
   const faults: string[] = [];
+  if (!Number.isInteger(plan.seconds) && generator !== 'own') {
+    faults.push('--seconds: only the generator own counts parts of seconds (--generator own)');
+  }
   if (given.has('rate') && generator !== null && generator !== 'own') {
     faults.push(`--rate needs the generator own: ${generator} knows closed loops only`);
   }
@@ -108,6 +123,7 @@ function contradictions(given: ReadonlyMap<string, string>, { scenarios, generat
 const PARTIAL = ['quick', 'peers', 'against', 'rate', 'connections', 'generator'];
 const GENERATORS = ['wrk', 'h2load', 'own'] as const satisfies readonly GeneratorName[];
 const MOST = 1_000;
+const LEAST_SECONDS = 0.1;
 const MOST_CONNECTIONS = 60_000;
 const MOST_WORKERS = 256;
 const MOST_RATE = 10_000_000;

@@ -93,8 +93,9 @@ function handshake(port: number, setup: SecureSetup, session: Buffer | null): Pr
       resolve({ version, cipher, alpn: socket.alpnProtocol, key, resumed: socket.isSessionReused(), session: ticket });
       socket.destroy();
     };
-    // A ticket comes behind the handshake (RFC 8446 4.6.1).
-    socket.once('session', settle);
+    // A ticket comes behind the handshake (RFC 8446 4.6.1); who has resumed a session need not wait for another.
+    if (session === null) socket.once('session', settle);
+    else socket.once('secureConnect', () => settle(null));
     socket.setTimeout(PROBE_MS, () => settle(null));
     socket.on('error', (error) => reject(new Error(`makes no handshake: ${error.message}`)));
     socket.once('close', () => reject(new Error('makes no handshake: it closes the connection')));

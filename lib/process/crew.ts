@@ -6,6 +6,10 @@ import type { BoundPort } from '../server/server.ts';
 import type { LoopReport, News, Order } from './channel.ts';
 import type { Chorus } from './chorus.ts';
 import { Seat, type SeatEvents } from './seat.ts';
+import { ThreadLoop } from './thread.ts';
+
+/** How long after a start or a reload a spare event loop is made. */
+const SPARE_AFTER_MS = 2000;
 
 /** Event loops that are to serve next: those that stay, and new ones. Either `commit` or `discard` is to follow. */
 export interface NextCrew {
@@ -20,12 +24,15 @@ export class Crew {
   readonly #events: SeatEvents;
   #seats: readonly Seat[] = [];
   #inThreads = false;
+  /** A thread that has loaded everything and serves nothing: it takes the place of one that is lost at once. */
+  #spare: ThreadLoop | null = null;
+  #spareTimer: NodeJS.Timeout | null = null;
   /** Those that serve nobody new, until what they have has ended. */
   readonly #leaving = new Map<Seat, Promise<{ readonly cut: number }>>();
 
-  constructor(chorus: Chorus, events: SeatEvents) {
+  constructor(chorus: Chorus, events: Omit<SeatEvents, 'thread'>) {
     this.#chorus = chorus;
-    this.#events = events;
+    this.#events = { ...events, thread: (heapBytes) => this.#thread(heapBytes) };
   }
 
   get seats(): readonly Seat[] {
@@ -77,14 +84,15 @@ export class Crew {
   /** Resolves once all serve what they were prepared for. `gone` is told how many connections of others had to be cut. */
   async commit(
     { seats }: NextCrew,
-    inThreads: boolean,
-    drainTimeoutMs: number,
+    { workers, workerMemoryBytes: heapBytes, drainTimeoutMs }: Configuration,
     news: readonly News[],
     gone: (cut: number) => void,
   ): Promise<void> {
     const before = this.#seats;
+    const inThreads = workers > 0;
     this.#seats = seats;
     this.#inThreads = inThreads;
+    this.#wantSpare(heapBytes);
     const committed = seats.map((seat) => seat.commit(drainTimeoutMs, news));
     for (const seat of before) {
       if (seats.includes(seat)) continue;
@@ -123,11 +131,45 @@ export class Crew {
   }
 
   async drain(timeoutMs: number): Promise<{ readonly cut: number }> {
+    this.#dropSpare();
     const ends = await Promise.all([...this.#leaving.values(), ...this.#seats.map((seat) => seat.drain(timeoutMs))]);
     return { cut: ends.reduce((sum, { cut }) => sum + cut, 0) };
   }
 
   async stop(): Promise<void> {
+    this.#dropSpare();
     await Promise.all([...this.#leaving.keys(), ...this.#seats].map((seat) => seat.stop()));
+  }
+
+  #thread(heapBytes: number): ThreadLoop {
+    const spare = this.#spare;
+    if (spare === null || spare.heapBytes !== heapBytes) return new ThreadLoop(this.#chorus.voice(-1), heapBytes);
+    this.#spare = null;
+    this.#wantSpare(heapBytes);
+    return spare;
+  }
+
+  /** Not at once: whoever starts or reloads has better things to do. */
+  #wantSpare(heapBytes: number): void {
+    if (this.#spare !== null && this.#spare.heapBytes !== heapBytes) this.#dropSpare();
+    if (this.#spareTimer !== null) clearTimeout(this.#spareTimer);
+    this.#spareTimer = null;
+    if (!this.#inThreads) return this.#dropSpare();
+    if (this.#spare !== null) return;
+    this.#spareTimer = setTimeout(() => {
+      const spare = new ThreadLoop(this.#chorus.voice(-1), heapBytes);
+      spare.onDeath = () => {
+        if (this.#spare === spare) this.#spare = null;
+      };
+      this.#spare = spare;
+    }, SPARE_AFTER_MS);
+    this.#spareTimer.unref();
+  }
+
+  #dropSpare(): void {
+    if (this.#spareTimer !== null) clearTimeout(this.#spareTimer);
+    this.#spareTimer = null;
+    void this.#spare?.stop();
+    this.#spare = null;
   }
 }

@@ -14,6 +14,8 @@ export interface SeatEvents {
   news(news: News, seat: Seat): void;
   /** It is gone. */
   died(seat: Seat): void;
+  /** A thread for it, which may have been waiting for this. */
+  thread(heapBytes: number): ThreadLoop;
 }
 
 /** One that has served for so long is replaced at once when it dies. */
@@ -166,7 +168,8 @@ export class Seat {
   #start(inThread: boolean, heapBytes: number): EventLoop {
     const news = (one: News): void => this.#events.news(one, this);
     if (!inThread) return new OwnLoop(this.#log, news);
-    const loop = new ThreadLoop(this.#log, heapBytes, news);
+    const loop = this.#events.thread(heapBytes);
+    loop.settle(this.#log, news);
     loop.onDeath = (death) => this.#died(loop, death);
     return loop;
   }

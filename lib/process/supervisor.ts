@@ -332,9 +332,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** Resolves once all event loops serve it: who is told of a reload finds it done. */
   async #commit({ configuration, watch, admin, crew }: Next): Promise<void> {
-    const { drainTimeoutMs, workers } = configuration;
     watch.commit();
-    const committed = this.#crew.commit(crew, workers > 0, drainTimeoutMs, this.#watch.news, (cut) =>
+    const committed = this.#crew.commit(crew, configuration, this.#watch.news, (cut) =>
       this.#log.warn('connections of event loops that are gone were cut off', { cut }),
     );
     if (admin !== this.#admin) this.#admin?.stop();

@@ -17,7 +17,9 @@ export class ThreadLoop implements EventLoop {
   /** Called once when it is gone without having been told to end. */
   onDeath: (death: Death) => void = () => {};
   readonly #thread: Worker;
-  readonly #log: Log;
+  readonly heapBytes: number;
+  #log: Log;
+  #say: (news: News) => void;
   readonly #answers = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   readonly #beats: Int32Array;
   #lastBeat = -1;
@@ -27,8 +29,11 @@ export class ThreadLoop implements EventLoop {
   #over = false;
   #death: Death | null = null;
 
-  constructor(log: Log, heapBytes: number, say: (news: News) => void) {
+  /** `log` and `say` until it gets a place. */
+  constructor(log: Log, heapBytes: number, say: (news: News) => void = () => {}) {
     this.#log = log;
+    this.#say = say;
+    this.heapBytes = heapBytes;
     const beats = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     this.#beats = new Int32Array(beats);
     const workerData: ThreadStart = { logLevel: levelOf(log), beats };
@@ -37,15 +42,22 @@ export class ThreadLoop implements EventLoop {
       resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heapBytes / 1024 / 1024) },
     });
     this.#thread.on('message', (said: Said) => {
-      if (said.kind === 'news') say(said.news);
-      else if (said.kind === 'log') log[said.level](said.message, said.fields);
+      if (said.kind === 'news') this.#say(said.news);
+      else if (said.kind === 'log') this.#log[said.level](said.message, said.fields);
       else this.#answered(said);
     });
     this.#thread.on('error', (error: NodeJS.ErrnoException) => {
       this.#death ??= error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'out of memory' : 'failed';
-      if (this.#death === 'failed') log.error('event loop failed', { error });
+      if (this.#death === 'failed') this.#log.error('event loop failed', { error });
     });
     this.#thread.once('exit', () => this.#gone());
+  }
+
+  /** It has a place from now on, and speaks for it. */
+  settle(log: Log, say: (news: News) => void): void {
+    this.#log = log;
+    this.#say = say;
+    this.#lastBeatMs = performance.now();
   }
 
   prepare(order: Order): Promise<PrepareResult> {

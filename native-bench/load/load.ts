@@ -45,7 +45,7 @@ export type Load = HttpLoad | WebSocketLoad;
 /** The generators: wrk and h2load where they are installed, and our own, which needs nothing. */
 export type GeneratorName = 'wrk' | 'h2load' | 'own';
 
-/** Where a generator runs, against which loopback port and for how many whole seconds. */
+/** Where a generator runs, against which loopback port and for how many seconds: whole ones but for our own. */
 export interface LoadRun {
   readonly generator: GeneratorName;
   readonly cores: readonly number[];

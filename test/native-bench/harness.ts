@@ -93,10 +93,17 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
   }
 }
 
-/** Runs these scenarios for a second each over real processes, with loads small enough for a test, and looks at what is told. */
-export async function assertScenariosRun(t: TestContext, scenarios: readonly Scenario[]): Promise<void> {
+/**
+ * Runs these scenarios over real processes, with loads small enough for a test, and looks at what is told. `brief`: options
+ * that say for how long, and by whom.
+ */
+export async function assertScenariosRun(
+  t: TestContext,
+  scenarios: readonly Scenario[],
+  brief: readonly string[],
+): Promise<void> {
   const json = join(ownFolder(t), 'report.json');
-  const small = ['--quick', '--seconds', '1', '--connections', '8', '--peers', 'millrace'];
+  const small = ['--quick', ...brief, '--connections', '8', '--peers', 'millrace'];
   const { code, out, err } = await bench(t, [...scenarios.map(({ name }) => name), ...small, '--json', json]);
   assert.equal(code, 0, err);
   const report = readBack(json);

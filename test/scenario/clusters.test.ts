@@ -94,7 +94,7 @@ test('an endpoint that stands still is found by checks, and its requests are ask
 
 test('restarting all endpoints one by one costs nothing', async (t) => {
   const fleet = await startFleet(t, 3);
-  const proxy = await proxyTo(t, fleet.ports, 'slowStart: 200ms');
+  const proxy = await proxyTo(t, fleet.ports, 'slowStart: 200ms\n    ejection: { for: 1s }');
   const crowd = new Crowd(proxy.port('web'), { clients: 16, ask: getAndPut });
   for (let place = 0; place < 3; place++) {
     await pause(200);

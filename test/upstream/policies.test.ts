@@ -179,7 +179,6 @@ test('every policy picks one of its candidates, never the avoided one while ther
 });
 
 test('more endpoints than the table has slots do no harm', () => {
-  const few = endpoints(2);
-  const candidates = Array.from({ length: TABLE_SIZE + 10 }, (_, place) => ({ endpoint: few[place % 2]!, weight: 1 }));
+  const candidates = endpoints(TABLE_SIZE + 10).map((endpoint) => ({ endpoint, weight: 1 }));
   assert.ok(createPicker('hash', { on: 'path', name: '', bound: 0 }, candidates).pick(null, 7) !== null);
 });
