@@ -75,7 +75,8 @@ const SETTING_EFFECTS: Readonly<Record<string, string>> = {
   drainTimeoutMs: 'holds from now on',
   drainDelayMs: 'holds from now on',
   admin: 'the admin listener is bound anew',
-  workers: 'event loops are started, or drain and end',
+  workers:
+    'more event loops are started; fewer, or the main thread alone or not, come with the next process: millrace upgrade',
   workerMemoryBytes: 'holds for event loops that are started from now on',
 };
 

@@ -1,5 +1,6 @@
-// All event loops of the process: those that serve, and those that are on their way out. They go over to what comes next
-// together, or not at all.
+// All event loops of the process, and a spare one. They go over to what comes next together, or not at all. They may become
+// more, but not fewer: a listening socket that is closed takes with it who waits there to be accepted, and only another
+// process can be given it (see upgrade).
 
 import type { Configuration } from '../config/configuration.ts';
 import type { BoundPort } from '../server/server.ts';
@@ -27,8 +28,6 @@ export class Crew {
   /** A thread that has loaded everything and serves nothing: it takes the place of one that is lost at once. */
   #spare: ThreadLoop | null = null;
   #spareTimer: NodeJS.Timeout | null = null;
-  /** Those that serve nobody new, until what they have has ended. */
-  readonly #leaving = new Map<Seat, Promise<{ readonly cut: number }>>();
 
   constructor(chorus: Chorus, events: Omit<SeatEvents, 'thread'>) {
     this.#chorus = chorus;
@@ -39,6 +38,11 @@ export class Crew {
     return this.#seats;
   }
 
+  /** How many of them have threads of their own. */
+  get workers(): number {
+    return this.#inThreads ? this.#seats.length : 0;
+  }
+
   /** What the first of them has bound; the others have the same. */
   get ports(): readonly BoundPort[] {
     return this.#seats.find(({ serving }) => serving)?.ports ?? [];
@@ -46,9 +50,10 @@ export class Crew {
 
   /** Starts the event loops that a configuration wants besides those that there are: threads take their time. */
   begin(configuration: Configuration): NextCrew {
-    const count = Math.max(1, configuration.workers);
-    // From threads to this one and back means other event loops altogether.
-    const kept = configuration.workers > 0 === this.#inThreads ? this.#seats.slice(0, count) : [];
+    const kept = this.#seats;
+    const wanted = Math.max(1, configuration.workers);
+    // The main thread stays alone once it is.
+    const count = kept.length === 0 || this.#inThreads ? Math.max(kept.length, wanted) : kept.length;
     const fresh = Array.from(
       { length: count - kept.length },
       (_, at) => new Seat(kept.length + at, this.#chorus.voice(kept.length + at), this.#events),
@@ -81,29 +86,16 @@ export class Crew {
     await Promise.all(fresh.map((seat) => seat.stop()));
   }
 
-  /** Resolves once all serve what they were prepared for. `gone` is told how many connections of others had to be cut. */
+  /** Resolves once all serve what they were prepared for. */
   async commit(
     { seats }: NextCrew,
     { workers, workerMemoryBytes: heapBytes, drainTimeoutMs }: Configuration,
     news: readonly News[],
-    gone: (cut: number) => void,
   ): Promise<void> {
-    const before = this.#seats;
-    const inThreads = workers > 0;
+    if (this.#seats.length === 0) this.#inThreads = workers > 0;
     this.#seats = seats;
-    this.#inThreads = inThreads;
     this.#wantSpare(heapBytes);
-    const committed = seats.map((seat) => seat.commit(drainTimeoutMs, news));
-    for (const seat of before) {
-      if (seats.includes(seat)) continue;
-      const drained = seat.drain(drainTimeoutMs);
-      this.#leaving.set(seat, drained);
-      void drained.then(({ cut }) => {
-        this.#leaving.delete(seat);
-        if (cut > 0) gone(cut);
-      });
-    }
-    await Promise.all(committed);
+    await Promise.all(seats.map((seat) => seat.commit(drainTimeoutMs, news)));
   }
 
   /** Whether it belongs to those that serve. */
@@ -117,12 +109,12 @@ export class Crew {
 
   /** Looks whether those in threads turn. */
   look(now: number, standstillMs: number): void {
-    for (const seat of [...this.#seats, ...this.#leaving.keys()]) seat.check(now, standstillMs);
+    for (const seat of this.#seats) seat.check(now, standstillMs);
   }
 
-  /** By the order of their places; those on their way out behind them. Null of one that does not answer in time. */
+  /** By the order of their places. Null of one that does not answer in time. */
   report(withinMs: number): Promise<(LoopReport | null)[]> {
-    return Promise.all([...this.#seats, ...this.#leaving.keys()].map((seat) => seat.report(withinMs)));
+    return Promise.all(this.#seats.map((seat) => seat.report(withinMs)));
   }
 
   /** Another process has all ports too. */
@@ -132,13 +124,13 @@ export class Crew {
 
   async drain(timeoutMs: number): Promise<{ readonly cut: number }> {
     this.#dropSpare();
-    const ends = await Promise.all([...this.#leaving.values(), ...this.#seats.map((seat) => seat.drain(timeoutMs))]);
+    const ends = await Promise.all(this.#seats.map((seat) => seat.drain(timeoutMs)));
     return { cut: ends.reduce((sum, { cut }) => sum + cut, 0) };
   }
 
   async stop(): Promise<void> {
     this.#dropSpare();
-    await Promise.all([...this.#leaving.keys(), ...this.#seats].map((seat) => seat.stop()));
+    await Promise.all(this.#seats.map((seat) => seat.stop()));
   }
 
   #thread(heapBytes: number): ThreadLoop {

@@ -142,7 +142,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** How many event loops in threads there are. */
   get workers(): number {
-    return this.#configuration.workers;
+    return this.#crew.workers;
   }
 
   get generation(): number {
@@ -333,9 +333,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   /** Resolves once all event loops serve it: who is told of a reload finds it done. */
   async #commit({ configuration, watch, admin, crew }: Next): Promise<void> {
     watch.commit();
-    const committed = this.#crew.commit(crew, configuration, this.#watch.news, (cut) =>
-      this.#log.warn('connections of event loops that are gone were cut off', { cut }),
-    );
+    const committed = this.#crew.commit(crew, configuration, this.#watch.news);
     if (admin !== this.#admin) this.#admin?.stop();
     if (configuration.admin !== null) admin?.admit(configuration.admin);
     this.#admin = admin;
@@ -343,6 +341,15 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#addresses.settle(configuration);
     for (const name of this.#crowds.keys())
       if (!Object.hasOwn(configuration.listeners, name)) this.#crowds.delete(name);
+    if (this.#crew.workers !== configuration.workers) {
+      this.#log.warn(
+        'fewer event loops, or the main thread alone or not, come with the next process: millrace upgrade',
+        {
+          workers: this.#crew.workers,
+          wanted: configuration.workers,
+        },
+      );
+    }
     this.#generation++;
     this.#configuredMs = Date.now();
     await committed;
@@ -368,7 +375,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       place,
       count,
       tickets: this.#tickets,
-      // One that is alone leaves room for others too, so that a reload can go over to threads.
+      // One that is alone leaves room for others too, so that a successor can have threads.
       shared: this.#options.exclusive !== true && SHARES,
       ...this.#addresses.orderFor(configuration, place, count),
       crowds: this.#crowds,

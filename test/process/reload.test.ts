@@ -247,50 +247,31 @@ test('what an operator has said of endpoints, and what checks have found, holds 
   assert.deepEqual(await answers(), new Set(['one', 'two']));
 });
 
-test('event loops in threads are added and taken away, and serve alike', async (t) => {
+test('event loops in threads are added, and are fewer only in the next process', async (t) => {
   const document = (workers: number): string => `workers: ${workers}\n${documentOf(respond('hi'), {})}`;
   const proxy = await supervise(t, document(1));
   const port = proxy.port('web');
   const kept = await connectPeer(t, port);
   assert.equal(await next(kept), 'hi');
-  await proxy.reload(document(3));
-  const { workers } = await proxy.supervisor.status();
-  assert.deepEqual(
-    workers.map(({ worker, state }) => [worker, state]),
-    [0, 1, 2].map((worker) => [worker, 'serving']),
-  );
-  for (let i = 0; i < 20; i++) assert.equal(bodyOf(await askClosing(t, port)), 'hi');
-  await proxy.reload(document(1));
-  assert.equal((await proxy.supervisor.status()).workers.length, 1);
-  for (let i = 0; i < 20; i++) assert.equal(bodyOf(await askClosing(t, port)), 'hi');
-  assert.equal(await next(kept), 'hi');
-});
-
-test('the main thread hands over to threads and takes over from them', async (t) => {
-  const document = (workers: number): string => `workers: ${workers}\n${documentOf(respond('hi'), {})}`;
-  const proxy = await supervise(t, document(0));
-  const port = proxy.port('web');
-  for (const workers of [2, 0, 1]) {
-    await proxy.reload(document(workers));
-    assert.equal(proxy.port('web'), port);
+  for (const wanted of [3, 2, 0]) {
+    const { changes } = await proxy.reload(document(wanted));
+    assert.match(changes.find(({ name }) => name === 'workers')!.effect, /fewer, .* come with the next process/);
+    const { workers } = await proxy.supervisor.status();
+    assert.deepEqual(
+      workers.map(({ worker, state }) => [worker, state]),
+      [0, 1, 2].map((worker) => [worker, 'serving']),
+    );
     for (let i = 0; i < 10; i++) assert.equal(bodyOf(await askClosing(t, port)), 'hi');
+    assert.equal(await next(kept), 'hi');
   }
+  assert.equal(proxy.log.filter(({ message }) => /come with the next process/.test(String(message))).length, 2);
 });
 
-test('event loops that are taken away finish what they have, and a drain waits for that', async (t) => {
-  const origin = await startOrigin(t);
-  const document = (workers: number): string =>
-    `workers: ${workers}\n${documentOf('{ cluster: api }', { api: to(origin.address) })}`;
-  const proxy = await supervise(t, document(3));
-  const clients = await Promise.all(Array.from({ length: 12 }, () => connectPeer(t, proxy.port('web'))));
-  for (const client of clients) client.send(request('GET /', ['Connection: close']));
-  await eventually(() => origin.peers.filter(({ text }) => text.includes('GET')).length === 12, 'all requests');
-  await proxy.reload(document(1));
-  assert.equal((await proxy.supervisor.status()).connections, 12);
-  assert.ok(proxy.supervisor.drain());
-  for (const peer of origin.peers) peer.send(reply('whole'));
-  for (const client of clients) assert.match(await client.receiveAll(), /whole$/);
-  assert.equal(await proxy.supervisor.ended, 'drained');
+test('the main thread stays alone until the next process', async (t) => {
+  const proxy = await supervise(t, documentOf(respond('hi'), {}));
+  await proxy.reload(`workers: 2\n${documentOf(respond('two'), {})}`);
+  assert.equal(proxy.supervisor.workers, 0);
+  assert.equal(bodyOf(await askClosing(t, proxy.port('web'))), 'two');
 });
 
 test('a reload that is under way when the proxy is told to end gives up, and nothing listens afterwards', async (t) => {

@@ -295,7 +295,7 @@ listeners:
   });
 }
 
-test('event loops are added and taken away under load, and no connection that was accepted is lost', async (t) => {
+test('event loops are added under load, and none is taken away before the next process', async (t) => {
   const origin = await startHttp(t, 'origin');
   const document = (workers: number): string => `
 workers: ${workers}
@@ -307,36 +307,19 @@ clusters: { api: { endpoints: ["127.0.0.1:${origin}"] } }
   const load = new Load(t, { to: await proxy.port('web'), kept: 4, fresh: 6 });
   const admin = await Admin.of(proxy);
   await load.further(50);
-  for (const workers of [3, 1, 2, 1, 3, 2]) {
+  for (const [workers, there] of [
+    [3, 3],
+    [1, 3],
+    [0, 3],
+    [4, 4],
+  ] as const) {
     configure(document(workers));
     assert.equal((await admin.post('/v1/reload')).status, 200);
     await load.further(60);
-    assert.equal((await admin.status()).workers.length, workers);
+    assert.equal((await admin.status()).workers.length, there);
   }
   await load.stop();
-  assert.deepEqual(acceptedFaults(load), []);
-  assert.equal(await proxy.end('SIGTERM'), 0);
-});
-
-test('from threads to the main thread alone and back: all connections find an event loop', async (t) => {
-  const origin = await startHttp(t, 'origin');
-  const document = (workers: number): string => `
-workers: ${workers}
-admin: { bind: "127.0.0.1:0" }
-listeners: { web: { bind: "127.0.0.1:0", cluster: api } }
-clusters: { api: { endpoints: ["127.0.0.1:${origin}"] } }
-`;
-  const { proxy, configure } = start(t, document(0));
-  const load = new Load(t, { to: await proxy.port('web'), kept: 2, fresh: 2 });
-  const admin = await Admin.of(proxy);
-  for (const workers of [2, 0, 1]) {
-    configure(document(workers));
-    const { status, body } = await admin.post('/v1/reload');
-    assert.deepEqual([status, body.errors], [200, []], JSON.stringify(body));
-    await load.further(40);
-  }
-  await load.stop();
-  assert.deepEqual(acceptedFaults(load), []);
+  assert.deepEqual(load.faults, []);
   assert.equal(await proxy.end('SIGTERM'), 0);
 });
 
@@ -365,14 +348,6 @@ function start(
   const configure = (text: string): void => writeFileSync(file, text);
   configure(document);
   return { proxy: startMillrace(t, ['run', '-c', file, ...args]), configure };
-}
-
-/**
- * Faults but for connections that were reset before their client could ask. The kernel resets what arrives at the socket of
- * an event loop between its last look and its close, unless net.ipv4.tcp_migrate_req is on.
- */
-function acceptedFaults({ faults }: Load): string[] {
-  return faults.filter((fault) => !/^fresh : connecting: ECONNRESET$/.test(fault));
 }
 
 function adminAddress({ err }: Millrace): string {
