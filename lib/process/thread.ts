@@ -10,6 +10,8 @@ import type { Call, EventLoop, LoopReport, News, Order, PrepareResult, Said, Thr
 export type Death = 'ended' | 'out of memory' | 'does not turn' | 'failed';
 
 const OVER = 'the event loop has ended';
+/** What the main thread has for objects that live shortly; threads would get four times as much, and use it. */
+const YOUNG_MB = 48;
 /** Longest wait for a thread to break off its connections. */
 const STOP_MS = 1000;
 
@@ -39,7 +41,10 @@ export class ThreadLoop implements EventLoop {
     const workerData: ThreadStart = { logLevel: levelOf(log), beats };
     this.#thread = startThread('lib/process/worker', {
       workerData,
-      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heapBytes / 1024 / 1024) },
+      resourceLimits: {
+        maxOldGenerationSizeMb: Math.ceil(heapBytes / 1024 / 1024),
+        maxYoungGenerationSizeMb: YOUNG_MB,
+      },
     });
     this.#thread.on('message', (said: Said) => {
       if (said.kind === 'news') this.#say(said.news);

@@ -21,7 +21,7 @@ export async function measureIdle(turn: Turn): Promise<Round> {
     // Slowly: what a hot warm-up leaves unused in a heap would be filled first, and weigh nothing.
     const slowly = { generator: 'own', ratePerSecond: WARM_PER_SECOND, seconds: 1 } as const;
     await runLoad(scope, warmUp, { ...run, ...slowly, port: running.port });
-    await delay(SETTLE_MS);
+    await delay(START_SETTLE_MS);
     const before = memoryOf(pid);
     const secure = isSecure(scenario.setup);
     const crowd = await startCrowd(scope, { cores: run.cores, port: running.port, kind: 'idle', connections, secure });
@@ -47,3 +47,5 @@ export async function measureIdle(turn: Turn): Promise<Round> {
 const WARM_CONNECTIONS = 8;
 const WARM_PER_SECOND = 50;
 const SETTLE_MS = 500;
+/** Some make ready what they may need later, just behind their start. */
+const START_SETTLE_MS = 2500;

@@ -16,7 +16,7 @@ import { Load } from '../support/load.ts';
 import { connectPeer, type Peer } from '../support/peer.ts';
 import { eventually, freePort, type Millrace, pause, startMillrace, temporaryFolder } from '../support/process.ts';
 
-const RELOADS = 60;
+const RELOADS = 30;
 
 test('many reloads under load lose no request, and clients that keep their connection get each at their next request', async (t) => {
   const origins = [await startHttp(t, 'one'), await startHttp(t, 'two')];
