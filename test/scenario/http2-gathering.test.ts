@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect, createServer as createTcpServer, type Server, type Socket } from 'node:net';
@@ -125,9 +126,12 @@ test('a peer that takes few streams at once gets as many connections as that dem
 
 test('an endpoint that turns out to speak HTTP/1.1 alone keeps nobody waiting again', async (t) => {
   const certificates = new Certificates(t);
-  const server = createHttpsServer(certificates.leaf(['127.0.0.1']), (_request, response) =>
-    setTimeout(() => response.end('one'), 50),
-  );
+  // Nobody is answered before all have asked: so each needs a connection of its own.
+  const waiting: ServerResponse[] = [];
+  const server = createHttpsServer(certificates.leaf(['127.0.0.1']), (_request, response) => {
+    waiting.push(response);
+    if (waiting.length === 20) for (const one of waiting) one.end('one');
+  });
   const origin = await listen(t, server);
   const tls = `tls: { ca: ${JSON.stringify(certificates.caFile)}, alpn: [h2, http/1.1] }`;
   const proxy = await proxyTo(t, [origin.port], tls);
