@@ -1,13 +1,12 @@
 // The admin listener: JSON over HTTP for whoever operates the proxy. Never on the way of anybody's requests, so it is
 // Node's own server, with small limits.
 
-import { unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type Address, formatAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import type { AdminOptions } from '../config/configuration.ts';
 import { descriptorOf } from '../io/receive.ts';
-import { listen } from '../server/port.ts';
+import { listen, removePath } from '../server/port.ts';
 import { Access } from './access.ts';
 import { type Api, type Reply, refused } from './api.ts';
 
@@ -85,7 +84,7 @@ export class AdminServer {
     this.#server.close();
     if (this.#access === null) this.#server.closeAllConnections();
     else this.#server.closeIdleConnections();
-    if (this.#bind.kind === 'unix' && !this.#handedOver) void unlink(this.#bind.path).catch(() => {});
+    if (!this.#handedOver) removePath(this.#bind);
   }
 }
 

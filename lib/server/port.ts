@@ -1,6 +1,7 @@
 // One bound address: who gets the connections that arrive there, and how it is let go without losing any. Ports outlive
 // snapshots: a listener that is replaced hands its ports to the one that follows.
 
+import { unlinkSync } from 'node:fs';
 import { chmod, rename, stat, unlink } from 'node:fs/promises';
 import { connect, createServer, type ListenOptions, type Server as NetServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
@@ -102,7 +103,7 @@ export class Port {
     for (const socket of this.#held.splice(0)) socket.destroy();
     if (!this.#server.listening) return;
     this.#server.close();
-    if (this.asked.kind === 'unix' && !this.#handedOver) void unlink(this.asked.path).catch(() => {});
+    if (!this.#handedOver) removePath(this.asked);
   }
 
   #accept(socket: ReadingSocket): void {
@@ -139,6 +140,17 @@ export async function listen(server: NetServer, address: Address, options: PortO
     fault = (await stat(dirname(address.path)).catch(() => null)) === null ? 'ENOENT' : 'EPERM';
   }
   return FAULTS[fault] ?? fault;
+}
+
+/** What a server leaves behind at the address that it listened at: the path of a unix socket. */
+export function removePath(address: Address): void {
+  if (address.kind !== 'unix') return;
+  try {
+    // At once: a thread that ends now takes with it what it has left to do.
+    unlinkSync(address.path);
+  } catch {
+    // Somebody else has removed it.
+  }
 }
 
 const FAULTS: Readonly<Record<string, string>> = {

@@ -301,6 +301,19 @@ test('an upgrade under load refuses and resets nobody: the old process ends with
   assert.equal(await proxy.ended, 0);
 });
 
+test('a proxy that ends takes its sockets with it, however long the file system lets others wait', async (t) => {
+  const folder = temporaryFolder(t);
+  const [file, path, control] = ['millrace.yaml', 'web.sock', 'admin.sock'].map((name) => join(folder, name));
+  writeFileSync(file!, upgradable(1, path!, control!));
+  const busy = join(ROOT, 'test/support/busy.ts');
+  const proxy = startMillrace(t, ['run', '-c', file!], { NODE_OPTIONS: `--import ${busy}`, UV_THREADPOOL_SIZE: '1' });
+  await proxy.until(({ err }) => err.includes('"capacity"'), 'its start');
+  assert.deepEqual([existsSync(path!), existsSync(control!)], [true, true]);
+  proxy.kill('SIGTERM');
+  assert.equal(await proxy.ended, 0, proxy.err);
+  assert.deepEqual([existsSync(path!), existsSync(control!)], [false, false]);
+});
+
 test('tunnels stay with the process that they began in while its successor serves', async (t) => {
   const echo = await startEcho(t);
   const { proxy } = start(
