@@ -99,6 +99,13 @@ export class Connection extends Timed implements Reader, Sender {
     this.#attend(socket);
   }
 
+  /** Goes on with another socket in the place of one that leads nowhere. Not once it is gone. */
+  adopt(socket: ReadingSocket): void {
+    this.socket = socket;
+    this.#attend(socket);
+    if (this.paused) socket.pause();
+  }
+
   /**
    * Encrypts from here on; what was sent before, plain, must be little enough for the kernel to take at once. `early` are bytes of the handshake that were read already, its own.
    * Nothing may be sent before the handshake is over. False when the connection is gone.

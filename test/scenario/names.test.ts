@@ -11,7 +11,7 @@ import { NameKeeper } from '../../lib/discovery/names.ts';
 import { reply, request } from '../support/http.ts';
 import { startOrigin } from '../support/origin.ts';
 import { connectPeer } from '../support/peer.ts';
-import { eventually, startProgram } from '../support/process.ts';
+import { eventually, pause, startProgram } from '../support/process.ts';
 import { httpTo, startProxy, type TestProxy } from '../support/proxy.ts';
 
 const QUIET = { debug: disabledLevel, info: disabledLevel, warn: disabledLevel, error: disabledLevel };
@@ -118,32 +118,71 @@ test('a name whose first address refuses or swallows connections is reached by t
   addresses.set('both.test', [v6, v4]);
   const refusing = await startProxy(t, httpTo([`both.test:${port}`], '', 'retries: { attempts: 0 }'));
   assert.equal(await ask(refusing), '200 alive');
-  // A process that stands still and whose queue of connections is full: the kernel drops what is sent to it.
-  const listen = `require('net').createServer().on('error', (error) => console.log(error.code))
-    .listen({ port: ${port}, host: '::1', backlog: 1 }, () => console.log('listening'))`;
-  const dead = startProgram(t, process.execPath, ['-e', listen]);
-  await dead.until(({ out }) => out.includes('\n'));
-  if (!dead.out.includes('listening')) return t.skip(`no IPv6 here: ${dead.out}`);
-  dead.kill('SIGSTOP');
-  t.after(() => dead.kill('SIGKILL'));
-  const fillers: Socket[] = [];
-  t.after(() => {
-    for (const filler of fillers) filler.destroy();
-  });
-  for (let swallowed = false; !swallowed; ) {
-    const filler = connect(port, '::1');
-    filler.on('error', () => {});
-    fillers.push(filler);
-    swallowed = await Promise.race([
-      once(filler, 'connect').then(() => false),
-      new Promise<boolean>((resolve) => setTimeout(() => resolve(true), 300)),
-    ]);
-  }
-  const swallowing = await startProxy(
+  const swallowing = await startSwallowing(t, port);
+  if (swallowing === null) return;
+  const proxy = await startProxy(
     t,
     httpTo([`both.test:${port}`], '', 'retries: { attempts: 0 }\ntimeouts: { connect: 5s }'),
   );
-  assert.equal(await ask(swallowing), '200 alive');
-  const [endpoint] = swallowing.snapshot.clusters.get('api')!.endpoints;
+  assert.equal(await ask(proxy), '200 alive');
+  const [endpoint] = proxy.snapshot.clusters.get('api')!.endpoints;
   assert.deepEqual([endpoint!.stats.connectFailures, endpoint!.pool.open], [0, 1]);
 });
+
+test('an address that answers late is waited for while the others of its name refuse', async (t) => {
+  const swallowing = await startSwallowing(t, 0);
+  if (swallowing === null) return;
+  addresses.set('late.test', [
+    { address: '::1', family: 6 },
+    { address: '127.0.0.1', family: 4 },
+  ]);
+  const proxy = await startProxy(
+    t,
+    httpTo([`late.test:${swallowing.port}`], '', 'retries: { attempts: 0 }\ntimeouts: { connect: 10s }'),
+  );
+  const asked = ask(proxy);
+  // The other has had its turn, and has refused.
+  await pause(500);
+  swallowing.relent();
+  assert.equal(await asked, '200 late');
+  const [endpoint] = proxy.snapshot.clusters.get('api')!.endpoints;
+  assert.deepEqual([endpoint!.stats.connectFailures, endpoint!.pool.open], [0, 1]);
+});
+
+/**
+ * An HTTP server at ::1 that stands still and whose queue of connections is full: the kernel drops what is sent to it, until
+ * it relents. null, and the test is skipped, where there is no IPv6.
+ */
+async function startSwallowing(t: TestContext, port: number) {
+  const program = startProgram(t, process.execPath, [
+    '-e',
+    `const server = require('http').createServer((_, reply) => reply.end('late')).on('error', (error) => console.log(error.code));
+    server.listen({ port: ${port}, host: '::1', backlog: 1 }, () => console.log('listening', server.address().port))`,
+  ]);
+  await program.until(({ out }) => out.includes('\n'), 'its port');
+  const found = /^listening (\d+)/.exec(program.out);
+  if (found === null) {
+    t.skip(`no IPv6 here: ${program.out}`);
+    return null;
+  }
+  program.kill('SIGSTOP');
+  const at = Number(found[1]);
+  const fillers: Socket[] = [];
+  const empty = (): void => {
+    for (const filler of fillers) filler.destroy();
+  };
+  t.after(empty);
+  for (let swallowed = false; !swallowed; ) {
+    const filler = connect(at, '::1');
+    filler.on('error', () => {});
+    fillers.push(filler);
+    swallowed = await Promise.race([once(filler, 'connect').then(() => false), pause(300).then(() => true)]);
+  }
+  return {
+    port: at,
+    relent(): void {
+      empty();
+      program.kill('SIGCONT');
+    },
+  };
+}
