@@ -162,7 +162,9 @@ const discovery = section({
 
 const pool = section({
   idle: whole(0, 65_536).prefault(1024).describe('Most idle connections kept for each endpoint; 0 keeps none.'),
-  max: whole(0, 1_000_000).prefault(0).describe('Most connections open to each endpoint at once; 0 sets no cap.'),
+  max: whole(0, 1_000_000)
+    .prefault(0)
+    .describe('Most connections open to each endpoint at once, tunnels of TCP included; 0 sets no cap.'),
   idleTimeout: duration()
     .prefault('55s')
     .describe("How long an idle connection is kept. Keep it shorter than the origin's own limit. 0 sets no limit."),
@@ -177,10 +179,12 @@ const pool = section({
     .describe('How many requests a connection serves before it is closed. 0 sets no limit.'),
   queue: whole(0, 1_000_000)
     .prefault(1024)
-    .describe('Most requests that wait for a connection when `max` is reached; more get 503.'),
+    .describe(
+      'Most requests and TCP clients that wait when `max` or a cap on what is under way is reached; more get 503, or a reset.',
+    ),
   queueTimeout: duration({ min: 1 })
     .prefault('1s')
-    .describe('How long a request waits for a connection before it gets 503.'),
+    .describe('How long one waits before it gets 503, or a TCP client a reset.'),
 });
 
 const timeouts = section({
