@@ -23,7 +23,7 @@ export class Discovery {
 
   start(): void {
     this.#source.start(
-      (endpoints) => this.#found(endpoints),
+      (endpoints, fault) => this.#found(endpoints, fault),
       (fault) => this.#failed(fault),
     );
   }
@@ -32,18 +32,19 @@ export class Discovery {
     this.#source.stop();
   }
 
-  #found(discovered: readonly EndpointOptions[]): void {
+  #found(discovered: readonly EndpointOptions[], fault = ''): void {
     const cluster = this.#cluster;
+    cluster.find(discovered);
+    if (fault !== '') return this.#failed(fault, 'not all endpoints are found');
     if (this.#fault !== '') this.#log.info('endpoints are found again', { cluster: cluster.name });
     this.#fault = '';
-    cluster.find(discovered);
   }
 
-  #failed(fault: string): void {
+  #failed(fault: string, message = 'endpoints are not found, those before are kept'): void {
     if (fault === this.#fault) return;
     this.#fault = fault;
     const { name, endpoints } = this.#cluster;
-    this.#log.warn('endpoints are not found, those before are kept', {
+    this.#log.warn(message, {
       cluster: name,
       fault,
       endpoints: endpoints.length,

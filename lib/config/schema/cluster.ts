@@ -141,7 +141,12 @@ export const retries = section({
 const dns = section({
   name: text('name', checkHost).describe('The name that is asked for.'),
   port: whole(1, 65_535).optional().describe('Port of the endpoints.'),
-  srv: z.boolean().prefault(false).describe('Asks for SRV records, which tell ports, weights and priorities.'),
+  srv: z
+    .boolean()
+    .prefault(false)
+    .describe(
+      'Asks for SRV records, which tell ports, weights and priorities. Their own TTL is not known: those of the addresses that they lead to hold, and `every`.',
+    ),
   every: duration({ min: 100 }).prefault('30s').describe('Ask again after this time at the latest, whatever the TTL.'),
   minTtl: duration({ min: 100 }).prefault('1s').describe('Ask again after this time at the earliest.'),
   servers: z.array(text('address')).prefault([]).describe('DNS servers; by default those of the system.'),
