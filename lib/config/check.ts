@@ -3,8 +3,9 @@
 
 import { type Address, formatAddress, isLocal, isLoopback, unmapAddress } from '../base/address.ts';
 import { didYouMean } from '../base/nearest.ts';
-import { checkCluster } from './check-cluster.ts';
+import { checkCluster, checkTryTime } from './check-cluster.ts';
 import { checkRoutes } from './check-routes.ts';
+import { checkTcpCluster } from './check-tcp.ts';
 import { checkClusterTls, checkListenerTls } from './check-tls.ts';
 import type { DocumentPath, Finding } from './error.ts';
 import { SEAT_COOKIE, SPLIT_COOKIE } from './schema/cluster.ts';
@@ -24,6 +25,8 @@ class DocumentCheck {
   readonly #listeners: Readonly<Record<string, unknown>>;
   readonly #clusters: Readonly<Record<string, unknown>>;
   readonly #used = new Set<string>();
+  /** Clusters whose exchanges or connections of HTTP somebody routes. */
+  readonly #routed = new Set<string>();
   /** By port or path: who listens there already. */
   readonly #bound = new Map<string, { host: string; text: string; listener: string }[]>();
 
@@ -46,6 +49,8 @@ class DocumentCheck {
     for (const [name, cluster] of Object.entries(this.#clusters)) {
       this.#name(['clusters', name], name);
       if (isRecord(cluster)) this.#cluster(['clusters', name], cluster);
+      if (isRecord(cluster) && this.#used.has(name) && !this.#routed.has(name))
+        this.errors.push(...checkTcpCluster(['clusters', name], cluster));
       if (!this.#used.has(name)) this.#warn(['clusters', name], 'is not used by any listener', true);
     }
     if (Object.keys(this.#listeners).length === 0 && isRecord(this.#listeners) && this.errors.length === 0) {
@@ -91,6 +96,7 @@ class DocumentCheck {
       const mirror = record(record(route)['mirror'])['cluster'];
       this.#reference([...path, 'routes', index, 'mirror', 'cluster'], mirror);
       this.#pooled([...path, 'routes', index, 'mirror', 'cluster'], mirror);
+      this.#routeTogether([...path, 'routes', index], record(route));
     }
     if (protocol === 'tcp') this.#tcpListener(path, listener);
     else if (protocol === 'http' || protocol === 'auto') this.#httpListener(path, listener, protocol);
@@ -114,6 +120,19 @@ class DocumentCheck {
       return isRecord(seat) && (seat['cookie'] ?? SEAT_COOKIE) === cookie;
     });
     if (twice !== undefined) this.#fail(path, `"${cookie}" is the cookie of cluster "${twice}" already; name another`);
+  }
+
+  /** What a route says against what its cluster says. */
+  #routeTogether(path: DocumentPath, { cluster, split, mirror, retries }: Readonly<Record<string, unknown>>): void {
+    const shadow = record(mirror)['cluster'];
+    const clusters = typeof cluster === 'string' ? [cluster] : Object.keys(record(record(split)['clusters']));
+    if (typeof shadow === 'string' && clusters.includes(shadow))
+      this.#warn([...path, 'mirror', 'cluster'], `is where the route goes itself, so "${shadow}" gets requests twice`);
+    // Of several clusters one that waits for longer is enough.
+    const findings = clusters.map((name) =>
+      checkTryTime([...path, 'retries'], record(retries), record(this.#clusters[name])),
+    );
+    if (findings.every(({ length }) => length > 0)) this.errors.push(...(findings[0] ?? []));
   }
 
   #take({ errors, warnings }: CheckResult): void {
@@ -179,6 +198,7 @@ class DocumentCheck {
   /** HTTP shares connections among clients, and a PROXY header names one client for all of a connection. */
   #pooled(path: DocumentPath, name: unknown): void {
     if (typeof name !== 'string') return;
+    this.#routed.add(name);
     const header = record(this.#clusters[name])['proxyProtocol'];
     if (header !== 'v1' && header !== 'v2') return;
     this.#fail(
