@@ -8,9 +8,9 @@ import { checkRoutes } from './check-routes.ts';
 import { checkTcpCluster } from './check-tcp.ts';
 import { checkClusterTls, checkListenerTls } from './check-tls.ts';
 import type { DocumentPath, Finding } from './error.ts';
-import { SEAT_COOKIE, SPLIT_COOKIE } from './schema/cluster.ts';
 import { readAddress } from './schema/values.ts';
 import { type CheckResult, list, record } from './shape.ts';
+import { seatCookie, splitCookie } from './sticky-cookie.ts';
 
 /** Checks a whole document of any shape: what has the wrong type is passed over, since the schema reports it. */
 export function checkDocument(document: unknown, folder: string): CheckResult {
@@ -27,6 +27,8 @@ class DocumentCheck {
   readonly #used = new Set<string>();
   /** Clusters whose exchanges or connections of HTTP somebody routes. */
   readonly #routed = new Set<string>();
+  /** By cookie: the first cluster whose clients stay by it. */
+  readonly #seats = new Map<string, string>();
   /** By port or path: who listens there already. */
   readonly #bound = new Map<string, { host: string; text: string; listener: string }[]>();
 
@@ -48,7 +50,7 @@ class DocumentCheck {
     }
     for (const [name, cluster] of Object.entries(this.#clusters)) {
       this.#name(['clusters', name], name);
-      if (isRecord(cluster)) this.#cluster(['clusters', name], cluster);
+      if (isRecord(cluster)) this.#cluster(['clusters', name], name, cluster);
       if (isRecord(cluster) && this.#used.has(name) && !this.#routed.has(name))
         this.errors.push(...checkTcpCluster(['clusters', name], cluster));
       if (!this.#used.has(name)) this.#warn(['clusters', name], 'is not used by any listener', true);
@@ -114,10 +116,10 @@ class DocumentCheck {
   /** One cookie cannot name a cluster and an endpoint. */
   #splitCookie(path: DocumentPath, { sticky, clusters }: Readonly<Record<string, unknown>>): void {
     if (!isRecord(sticky)) return;
-    const cookie = sticky['cookie'] ?? SPLIT_COOKIE;
+    const cookie = sticky['cookie'] ?? splitCookie(Object.keys(record(clusters)));
     const twice = Object.keys(record(clusters)).find((name) => {
       const seat = record(this.#clusters[name])['sticky'];
-      return isRecord(seat) && (seat['cookie'] ?? SEAT_COOKIE) === cookie;
+      return isRecord(seat) && (seat['cookie'] ?? seatCookie(name)) === cookie;
     });
     if (twice !== undefined) this.#fail(path, `"${cookie}" is the cookie of cluster "${twice}" already; name another`);
   }
@@ -181,9 +183,23 @@ class DocumentCheck {
       if (has(listener, key)) this.#fail([...path, key], `needs protocol "auto"; this listener is "${protocol}"`, true);
   }
 
-  #cluster(path: DocumentPath, cluster: Readonly<Record<string, unknown>>): void {
+  #cluster(path: DocumentPath, name: string, cluster: Readonly<Record<string, unknown>>): void {
     this.#take(checkClusterTls([...path, 'tls'], cluster['tls'], this.#folder));
+    this.#seatCookie(path, name, cluster);
     this.#take(checkCluster(path, cluster));
+  }
+
+  /** Browsers keep one cookie of a name for all of a site. */
+  #seatCookie(path: DocumentPath, name: string, { sticky }: Readonly<Record<string, unknown>>): void {
+    if (!isRecord(sticky)) return;
+    const cookie = String(sticky['cookie'] ?? seatCookie(name));
+    const other = this.#seats.get(cookie);
+    if (other === undefined) this.#seats.set(cookie, name);
+    else
+      this.#warn(
+        [...path, 'sticky', 'cookie'],
+        `is the cookie of cluster "${other}" too: on one site each would replace the other's`,
+      );
   }
 
   #reference(path: DocumentPath, name: unknown): void {

@@ -36,14 +36,10 @@ const hash = section({
     ),
 });
 
-/** Names of cookies that clients stay with something by, unless the document says others. */
-export const SEAT_COOKIE = 'millrace';
-export const SPLIT_COOKIE = 'millrace-split';
-
-/** A cookie of ours that clients stay with something by, called so unless the document says how. */
-export function sticky(cookie: string) {
+/** A cookie of ours that clients stay with something by; `called`: how, unless the document says so. */
+export function sticky(called: string) {
   return section({
-    cookie: text('name', checkToken).prefault(cookie).describe('Name of the cookie.'),
+    cookie: text('name', checkToken).optional().describe(`Name of the cookie; by default ${called}.`),
     maxAge: duration({ max: 400 * 24 * 60 * 60 * 1000 })
       .prefault('0s')
       .describe('How long browsers keep it; 0: until they are closed.'),
@@ -213,7 +209,7 @@ export const cluster = section({
     .prefault([])
     .describe('The addresses behind this name: each an address, or a map. None only with `discovery`.'),
   discovery: discovery.optional().describe('Where more endpoints are found; one of its keys.'),
-  sticky: sticky(SEAT_COOKIE)
+  sticky: sticky('`millrace_CLUSTER`')
     .optional()
     .describe('Clients stay with their endpoint by a cookie, as long as it is well.'),
   health: health.optional().describe('Active checks: one of `path`, `tcp`, `tls` and `grpc`.'),
