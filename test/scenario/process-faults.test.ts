@@ -2,12 +2,10 @@
 // process of its own. Faults in the bytes of a message are tested elsewhere.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startConfigured } from '../support/configured.ts';
+import { Load } from '../support/load.ts';
 import { connectPeer, type Peer, refused } from '../support/peer.ts';
 import {
   eventually,
@@ -20,6 +18,7 @@ import {
   startMillrace,
   startProgram,
 } from '../support/process.ts';
+import { startRecording } from '../support/servers.ts';
 
 const curl = findProgram('curl', 'curl');
 const withCurl = { skip: curl === null };
@@ -185,35 +184,24 @@ clusters: { api: { endpoints: [${one}, ${two}], ejection: { for: 100ms, longest:
 });
 
 test('a proxy told to end under load answers everything it was sent before, refuses what comes after, and exits with 0', async (t) => {
-  const seen = new Set<string>();
-  const origin = createServer((request, response) => {
-    seen.add(request.url!);
-    setTimeout(() => response.end(`answer to ${request.url}\n`), 30);
-  });
-  origin.listen(0, '127.0.0.1');
-  await once(origin, 'listening');
-  t.after(() => void origin.close().closeAllConnections());
+  const origin = await startRecording(t, 30);
   for (let round = 0; round < 3; round++) {
-    const proxy = startMillrace(t, ['http', '127.0.0.1:0', `127.0.0.1:${(origin.address() as AddressInfo).port}`]);
+    const proxy = startMillrace(t, ['http', '127.0.0.1:0', `127.0.0.1:${origin.port}`]);
     const port = await proxy.port('http');
-    const load = new Load(port, round);
-    const loops = [
-      ...Array.from({ length: 12 }, (_, number) => load.keepAlive(number)),
-      ...Array.from({ length: 6 }, (_, number) => load.connectionEach(number)),
-    ];
-    await eventually(() => load.answered.size > 150, 'some load');
+    const load = new Load(t, { to: port, kept: 12, fresh: 6, path: (i) => `/${round}/${i}`, pauseMs: 0 });
+    await load.further(150);
     // Whatever has been written by now is in the proxy's hands, or in the kernel's on their way there.
     const before = new Set(load.sent);
-    proxy.kill('SIGTERM');
     load.ending = true;
+    proxy.kill('SIGTERM');
     await refused(port);
     assert.equal(await proxy.ended, 0, proxy.err);
     assert.match(proxy.err, /"message":"drained"/);
-    await Promise.all(loops);
-    assert.deepEqual(load.broken, []);
-    const lost = [...before].filter((path) => !load.answered.has(path));
+    await load.stop();
+    assert.deepEqual(load.faults, []);
+    const lost = [...before].filter((path) => !load.answers.has(path));
     assert.deepEqual(lost, [], 'sent before the signal and not answered');
-    const accepted = [...seen].filter((path) => path.startsWith(`/${round}/`) && !load.answered.has(path));
+    const accepted = [...origin.seen].filter((path) => path.startsWith(`/${round}/`) && !load.answers.has(path));
     assert.deepEqual(accepted, [], 'passed on and not answered');
   }
 });
@@ -278,76 +266,6 @@ test('a proxy that is killed and started again serves at once on the same port',
   assert.equal(await second.address('http'), address);
   assert.equal((await run(t, curl!, ['-sS', `http://${address}/`])).out, 'origin');
 });
-
-/** Requests with names of their own, and what became of them. */
-class Load {
-  readonly sent = new Set<string>();
-  readonly answered = new Set<string>();
-  /** Replies that were wrong or stopped half-way. */
-  readonly broken: string[] = [];
-  /** The proxy is going: connections that end without a byte of a reply are to be expected. */
-  ending = false;
-  readonly #port: number;
-  readonly #round: number;
-
-  constructor(port: number, round: number) {
-    this.#port = port;
-    this.#round = round;
-  }
-
-  async keepAlive(client: number): Promise<void> {
-    for (let connection = 0; !this.ending; connection++) {
-      const lasts = await this.#exchanges(
-        `/${this.#round}/keep-alive/${client}/${connection}`,
-        Number.POSITIVE_INFINITY,
-      );
-      if (!lasts) return;
-    }
-  }
-
-  async connectionEach(client: number): Promise<void> {
-    for (let connection = 0; ; connection++) {
-      if (!(await this.#exchanges(`/${this.#round}/one/${client}/${connection}`, 1))) return;
-    }
-  }
-
-  /** One connection; false when none can be made any more. */
-  #exchanges(name: string, count: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const socket = connect({ host: '127.0.0.1', port: this.#port, noDelay: true });
-      let text = '';
-      let path = '';
-      let number = 0;
-      const ask = (): void => {
-        path = `${name}/${number++}`;
-        text = '';
-        this.sent.add(path);
-        socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
-      };
-      socket.on('connect', ask);
-      socket.on('data', (bytes) => {
-        text += bytes;
-        if (!text.endsWith('\n') || !text.includes('\r\n\r\nanswer')) return;
-        if (text.startsWith('HTTP/1.1 200 OK\r\n') && text.endsWith(`answer to ${path}\n`)) this.answered.add(path);
-        else this.broken.push(text);
-        const last = number >= count || /\r\nconnection: close\r\n/i.test(text);
-        text = '';
-        path = '';
-        if (last) socket.end();
-        else ask();
-      });
-      let refused = false;
-      socket.on('error', (error: NodeJS.ErrnoException) => {
-        refused = error.code === 'ECONNREFUSED';
-      });
-      socket.on('close', () => {
-        if (text !== '') this.broken.push(`${path}: ${text}`);
-        else if (path !== '' && !this.ending) this.broken.push(`${path}: no answer`);
-        resolve(!refused);
-      });
-    });
-  }
-}
 
 type Origin = Program & { readonly address: string; readonly port: number };
 

@@ -21,6 +21,8 @@ export interface LoadOptions {
 export class Load {
   /** Requests that were answered with 200, by the body of the reply. */
   readonly answers = new Map<string, number>();
+  /** Paths that were asked for. */
+  readonly sent = new Set<string>();
   /** What went wrong, in words. */
   readonly faults: string[] = [];
   asked = 0;
@@ -110,6 +112,7 @@ export class Load {
       const ask = (): void => {
         if (this.#stopped) return void socket.end();
         asking = path(this.asked++);
+        this.sent.add(asking);
         client.asked++;
         stage = 'asked';
         text = '';

@@ -18,6 +18,33 @@ export async function startHttp(t: TestContext, handle: RequestListener | string
   return listen(server);
 }
 
+export interface Recording {
+  readonly port: number;
+  /** Paths that it was asked for. */
+  readonly seen: Set<string>;
+  /** Answers what waits at `/held`, and from now on at once. */
+  release(): void;
+}
+
+/** Answers with the path that it was asked for; those that begin with `/held` wait. */
+export async function startRecording(t: TestContext, delayMs: number): Promise<Recording> {
+  const seen = new Set<string>();
+  const held: (() => void)[] = [];
+  let released = false;
+  const port = await startHttp(t, ({ url = '' }, response) => {
+    seen.add(url);
+    const answer = (): void => void response.end(url);
+    if (url.startsWith('/held') && !released) held.push(answer);
+    else if (delayMs > 0) setTimeout(answer, delayMs);
+    else answer();
+  });
+  const release = (): void => {
+    released = true;
+    for (const answer of held.splice(0)) answer();
+  };
+  return { port, seen, release };
+}
+
 /** Sends back what it gets. */
 export async function startEcho(t: TestContext): Promise<number> {
   const server = createTcpServer((socket) => {
