@@ -3,22 +3,18 @@
 
 import type { ErrorCode } from '../base/errors.ts';
 import { disabledLevel, type Log } from '../base/log.ts';
-import { Queue, type Queued } from '../base/queue.ts';
 import type { Originator } from '../tls/originator.ts';
+import { Choice } from './choice.ts';
 import { Concurrency } from './concurrency.ts';
 import { Ejection } from './ejection.ts';
 import { Endpoint, type Load } from './endpoint.ts';
 import { type ChangeRefusal, type EndpointChange, Membership } from './membership.ts';
 import type { ClusterOptions, EndpointOptions } from './options.ts';
-import { createPicker, type Picker } from './picker.ts';
-import { select } from './selection.ts';
+import { RetryBudget } from './retry-budget.ts';
 import { Sticky } from './sticky.ts';
+import { type Waiter, Waiters } from './waiters.ts';
 
-/** Who waits for an endpoint with room. */
-export interface Waiter extends Queued {
-  /** There may be room now: pick again. */
-  proceed(): void;
-}
+export type { Waiter };
 
 /** Looks after endpoints while the cluster is in use: checks them, or finds them. */
 export interface Keeper {
@@ -40,14 +36,6 @@ export interface ClusterObserver {
 
 /** How often standings are looked at that change with time. */
 const TICK_MS = 1000;
-/** Retries that may be under way however little else is, so that a quiet cluster has some too. */
-const LEAST_RETRIES = 3;
-/**
- * Retries that can be saved while all goes well, or as many as are under way: an endpoint that stops answering takes its
- * whole share of them with it at once, and each is worth another try. What goes on failing has the budget alone.
- */
-const MOST_SAVED = 100;
-
 const SILENT: Log = {
   debug: disabledLevel,
   info: disabledLevel,
@@ -79,18 +67,14 @@ export class Cluster {
   readonly #log: Log;
   readonly #load: Load = { active: 0 };
   readonly #ejection: Ejection | null;
-  readonly #waiting = new Queue();
+  readonly #waiting = new Waiters();
+  readonly #budget = new RetryBudget();
   #members: Membership;
   /** What they were when they last changed, as text. */
   #known = '';
   #endpoints: readonly Endpoint[] = [];
-  #picker: Picker = createPicker('round-robin', null, []);
-  #retrying = 0;
-  #saved = 0;
+  #choice: Choice;
   #panicking = false;
-  #ramping = false;
-  /** Some endpoint is on trial, so that choices must be looked at. */
-  #trials = false;
   #timer: NodeJS.Timeout | null = null;
   /** Who looks after its endpoints besides; they start and stop with it. */
   #keepers: readonly Keeper[] = [];
@@ -113,6 +97,7 @@ export class Cluster {
             () => this.#endpoints,
             (endpoint, reason) => this.#judged(endpoint, reason),
           );
+    this.#choice = new Choice([], options, 0);
     this.#members = new Membership(options.endpoints);
     this.#known = textOf(this.#members.list());
     this.update(options.endpoints);
@@ -238,11 +223,8 @@ export class Cluster {
 
   /** Makes the picker anew, after something that it depends on has changed. */
   publish(): void {
-    const { balance, hash } = this.options;
-    const selection = select(this.#endpoints, this.options, performance.now());
-    this.#picker = createPicker(balance, hash, selection.candidates);
-    this.#ramping = selection.ramping;
-    this.#trials = this.#endpoints.some(({ standing }) => standing.trial !== 'none');
+    this.#choice = new Choice(this.#endpoints, this.options, performance.now());
+    const { selection } = this.#choice;
     this.stats.published++;
     if (selection.panicking !== this.#panicking) {
       this.#panicking = selection.panicking;
@@ -252,48 +234,36 @@ export class Cluster {
       else this.#log.info('enough endpoints are well again', told);
     }
     // Whoever waits may go on with one that is new or back.
-    for (let left = this.#waiting.size; left > 0 && this.#hasRoom(); left--) this.wake();
+    while (this.#waiting.size > 0 && this.#waiting.wake(this.#roomy));
   }
 
   /** An endpoint for a tunnel or a connection, none of `tried` if there is another; `hash` as pickers want it. Null without endpoints. */
   pick(tried: readonly Endpoint[], hash: number): Endpoint | null {
-    const chosen = this.#picker.pick(tried.length === 0 ? null : tried[tried.length - 1]!, hash);
-    if (this.#trials && chosen !== null) return this.#pickOnTrial(chosen, tried, hash);
-    // It may be the only one that is said to be well, and have failed all the same.
-    if (tried.length === 0 || chosen === null || !tried.includes(chosen)) return chosen;
-    return this.#untried(tried) ?? chosen;
+    return this.#choice.pick(tried, hash);
   }
 
   /** As `pick`, but only with room in its pool: null when every endpoint is full, and then waiting is the way. */
   pickAvailable(tried: readonly Endpoint[], hash: number): Endpoint | null {
-    if (this.#full) return null;
-    const chosen = this.pick(tried, hash);
-    if (chosen === null || chosen.pool.available) return chosen;
-    this.#ejection?.undecided(chosen);
-    for (const endpoint of this.#endpoints) {
-      if (endpoint.pool.available && endpoint.standing.eligible && endpoint.standing.trial === 'none') return endpoint;
-    }
-    return null;
+    return this.#full ? null : this.#choice.pickAvailable(tried, hash);
   }
 
-  /** Puts `waiter` at the end of the queue; answers why not when that is not possible. */
+  /** Puts `waiter` at the end of the queue, unless it is there already; answers why not when that is not possible. */
   wait(waiter: Waiter): ErrorCode | null {
+    if (waiter.queue !== null) return null;
     if (this.#endpoints.length === 0) return 'no_endpoint';
     if (this.#waiting.size >= this.options.pool.queue) return 'queue_full';
     this.#waiting.add(waiter);
     return null;
   }
 
-  /** `waiter` has given up. */
+  /** `waiter` has what it waited for, or has given up. */
   leave(waiter: Waiter): void {
     this.#waiting.remove(waiter);
   }
 
   /** An endpoint has room again: whoever waits longest goes on. */
   wake(): void {
-    // Who is woken in vain goes to the end of the queue: not unless there is room.
-    if (this.#waiting.size === 0 || !this.#hasRoom()) return;
-    (this.#waiting.take() as Waiter | null)?.proceed();
+    if (this.#waiting.size > 0) this.#waiting.wake(this.#roomy);
   }
 
   /** `endpoint` has answered with this status, `tookMs` after it was sent (0: not measured). */
@@ -333,26 +303,19 @@ export class Cluster {
 
   /** An exchange begins: what its share allows is saved. */
   begun(): void {
-    const { budget } = this.options.retries;
-    if (this.#saved < Math.max(MOST_SAVED, this.#load.active)) this.#saved += budget;
+    this.#budget.save(this.options.retries.budget, this.#load.active);
   }
 
   /** Takes a retry out of the budget; false when that is spent. `endRetry` is to follow once. */
   beginRetry(): boolean {
-    if (this.#retrying >= LEAST_RETRIES) {
-      if (this.#saved < 1) {
-        this.stats.retriesRefused++;
-        return false;
-      }
-      this.#saved--;
-    }
-    this.#retrying++;
-    this.stats.retries++;
-    return true;
+    const allowed = this.#budget.begin();
+    if (allowed) this.stats.retries++;
+    else this.stats.retriesRefused++;
+    return allowed;
   }
 
   endRetry(): void {
-    this.#retrying--;
+    this.#budget.end();
   }
 
   /** What active checks have found of an endpoint. */
@@ -462,7 +425,7 @@ export class Cluster {
 
   #tick(): void {
     this.#ejection?.tick(performance.now());
-    if (this.#ramping) this.publish();
+    if (this.#choice.selection.ramping) this.publish();
   }
 
   #judged(endpoint: Endpoint, reason: string): void {
@@ -479,33 +442,7 @@ export class Cluster {
     this.publish();
   }
 
-  /** An endpoint on trial gets one exchange, and the others go elsewhere meanwhile. */
-  #pickOnTrial(chosen: Endpoint, tried: readonly Endpoint[], hash: number): Endpoint | null {
-    let found: Endpoint | null = chosen;
-    if (chosen.standing.trial === 'underway') found = this.#picker.pick(chosen, hash);
-    if (found !== null && (found.standing.trial === 'underway' || tried.includes(found))) {
-      found = this.#untried(tried) ?? chosen;
-    }
-    if (found?.standing.trial === 'wanted') found.standing.trial = 'underway';
-    return found;
-  }
-
-  #untried(tried: readonly Endpoint[]): Endpoint | null {
-    for (const endpoint of this.#endpoints) {
-      const { standing } = endpoint;
-      if (standing.eligible && standing.trial !== 'underway' && !tried.includes(endpoint)) return endpoint;
-    }
-    // Rather one that is said to be ill than one that has just failed.
-    for (const endpoint of this.#endpoints)
-      if (!endpoint.standing.draining && !tried.includes(endpoint)) return endpoint;
-    return null;
-  }
-
-  #hasRoom(): boolean {
-    if (this.#full) return false;
-    for (const { pool, standing } of this.#endpoints) if (standing.eligible && pool.available) return true;
-    return false;
-  }
+  readonly #roomy = (): boolean => !this.#full && this.#choice.roomy;
 }
 
 /** The same for the same endpoints, whatever their order. */

@@ -11,6 +11,8 @@ export interface Load {
   active: number;
 }
 
+const NOBODY: Load = { active: 0 };
+
 export class Endpoint {
   readonly address: Address;
   /** The address as text, for logs. */
@@ -28,6 +30,8 @@ export class Endpoint {
   active = 0;
   /** Since the start. */
   readonly stats = { exchanges: 0, tunnels: 0, connectFailures: 0, failures: 0, retries: 0, ejections: 0, checks: 0 };
+  /** What it has under way together with those that it is compared with; nobody's where nobody compares. */
+  share: Load = NOBODY;
   readonly #load: Load;
 
   constructor(options: EndpointOptions, pool: PoolOptions, load: Load = { active: 0 }) {
@@ -49,10 +53,12 @@ export class Endpoint {
   enter(): void {
     this.active++;
     this.#load.active++;
+    this.share.active++;
   }
 
   leave(): void {
     this.active--;
     this.#load.active--;
+    this.share.active--;
   }
 }

@@ -21,6 +21,8 @@ export interface Candidate {
 export interface Picker {
   /** An endpoint, other than `avoid` if there is another. `hash`: 32 bits of what `hash` goes by. Null only without candidates. */
   pick(avoid: Endpoint | null, hash: number): Endpoint | null;
+  /** The next best by the same policy, of those that `accepts` takes; slower than `pick`. Null when it takes none. */
+  other(hash: number, accepts: (endpoint: Endpoint) => boolean): Endpoint | null;
 }
 
 /** Up to this many all endpoints are compared; beyond, choosing must not take longer the more there are. */

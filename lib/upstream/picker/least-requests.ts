@@ -2,6 +2,7 @@
 
 import type { Endpoint } from '../endpoint.ts';
 import type { Candidate, Picker } from '../picker.ts';
+import { least } from './least.ts';
 
 export class LeastRequests implements Picker {
   readonly #candidates: readonly Candidate[];
@@ -30,5 +31,9 @@ export class LeastRequests implements Picker {
     }
     this.#turn = bestAt + 1 < count ? bestAt + 1 : 0;
     return best === null ? null : best.endpoint;
+  }
+
+  other(_hash: number, accepts: (endpoint: Endpoint) => boolean): Endpoint | null {
+    return least(this.#candidates, accepts);
   }
 }

@@ -16,6 +16,14 @@ export class RoundRobin implements Picker {
     return chosen === avoid && this.#endpoints.length > 1 ? this.#step() : chosen;
   }
 
+  other(_hash: number, accepts: (endpoint: Endpoint) => boolean): Endpoint | null {
+    for (let left = this.#endpoints.length; left > 0; left--) {
+      const next = this.#step()!;
+      if (accepts(next)) return next;
+    }
+    return null;
+  }
+
   #step(): Endpoint | null {
     const chosen = this.#endpoints[this.#next] ?? null;
     this.#next = this.#next + 1 < this.#endpoints.length ? this.#next + 1 : 0;

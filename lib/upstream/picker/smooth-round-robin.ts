@@ -3,6 +3,7 @@
 
 import type { Endpoint } from '../endpoint.ts';
 import type { Candidate, Picker } from '../picker.ts';
+import { least } from './least.ts';
 
 export class SmoothRoundRobin implements Picker {
   readonly #candidates: readonly Candidate[];
@@ -27,5 +28,9 @@ export class SmoothRoundRobin implements Picker {
     if (best < 0) return null;
     credit[best]! -= this.#total;
     return candidates[best]!.endpoint;
+  }
+
+  other(_hash: number, accepts: (endpoint: Endpoint) => boolean): Endpoint | null {
+    return least(this.#candidates, accepts);
   }
 }

@@ -29,6 +29,15 @@ export class Stride implements Picker {
     return this.#next();
   }
 
+  other(_hash: number, accepts: (endpoint: Endpoint) => boolean): Endpoint | null {
+    // Those that are asked in vain have had their turn. Heavy ones come again before all have come.
+    for (let left = this.#endpoints.length; left > 0; left--) {
+      const next = this.#next()!;
+      if (accepts(next)) return next;
+    }
+    return this.#endpoints.find(accepts) ?? null;
+  }
+
   #next(): Endpoint | null {
     const heap = this.#heap;
     if (heap.length === 0) return null;
