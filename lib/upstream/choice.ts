@@ -17,13 +17,20 @@ export class Choice {
   /** Whether nobody at all is better than one that is said to be ill. */
   readonly #strict: boolean;
 
-  constructor(endpoints: readonly Endpoint[], options: ClusterOptions, now: number) {
+  /** `before`: the one in whose place it comes; null for one that begins anywhere. `start`: where that is, 0 to 1. */
+  constructor(
+    endpoints: readonly Endpoint[],
+    options: ClusterOptions,
+    now: number,
+    before: Choice | null = null,
+    start = 0,
+  ) {
     const { balance, hash, panic } = options;
     this.#endpoints = endpoints;
     this.#strict = panic === 0;
     this.#trials = endpoints.some(({ standing }) => standing.trial !== 'none');
     this.selection = select(endpoints, options, now);
-    this.picker = createPicker(balance, hash, this.selection.candidates);
+    this.picker = createPicker(balance, hash, this.selection.candidates, before?.picker, start);
   }
 
   /** None of `tried` if there is another; `hash` as pickers want it. Null when nobody may be chosen. */

@@ -223,7 +223,8 @@ export class Cluster {
 
   /** Makes the picker anew, after something that it depends on has changed. */
   publish(): void {
-    this.#choice = new Choice(this.#endpoints, this.options, performance.now());
+    const start = this.stats.published === 0 ? 0 : Math.random();
+    this.#choice = new Choice(this.#endpoints, this.options, performance.now(), this.#choice, start);
     const { selection } = this.#choice;
     this.stats.published++;
     if (selection.panicking !== this.#panicking) {

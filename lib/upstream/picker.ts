@@ -28,12 +28,22 @@ export interface Picker {
 /** Up to this many all endpoints are compared; beyond, choosing must not take longer the more there are. */
 const SMALL = 16;
 
-/** The picker for a policy; `hash` is what it needs to be `hash`. */
-export function createPicker(policy: Policy, hash: HashOptions | null, candidates: readonly Candidate[]): Picker {
+/**
+ * The picker for a policy; `hash` is what it needs to be `hash`. Those that take turns go on where `before` was, if they
+ * can, and else begin at `start`, 0 to 1: if each began with the first, those that are published often would choose nobody
+ * else.
+ */
+export function createPicker(
+  policy: Policy,
+  hash: HashOptions | null,
+  candidates: readonly Candidate[],
+  before: Picker | null = null,
+  start = 0,
+): Picker {
   switch (policy) {
     case 'least-requests':
     case 'least-connections':
-      return candidates.length <= SMALL ? new LeastRequests(candidates) : new TwoChoices(candidates);
+      return candidates.length <= SMALL ? new LeastRequests(candidates, before, start) : new TwoChoices(candidates);
     case 'random':
       return new TwoChoices(candidates);
     case 'hash':
@@ -44,8 +54,9 @@ export function createPicker(policy: Policy, hash: HashOptions | null, candidate
       return new Latency(candidates);
     case 'round-robin': {
       const equal = candidates.every(({ weight }) => weight === candidates[0]!.weight);
-      if (equal) return new RoundRobin(candidates);
-      return candidates.length <= SMALL ? new SmoothRoundRobin(candidates) : new Stride(candidates);
+      if (equal) return new RoundRobin(candidates, before, start);
+      if (candidates.length <= SMALL) return new SmoothRoundRobin(candidates, before, start);
+      return new Stride(candidates, before, start);
     }
   }
 }

@@ -6,10 +6,16 @@ import { least } from './least.ts';
 
 export class LeastRequests implements Picker {
   readonly #candidates: readonly Candidate[];
-  #turn = 0;
+  /** Where comparing begins. */
+  #turn: number;
 
-  constructor(candidates: readonly Candidate[]) {
+  constructor(candidates: readonly Candidate[], before: Picker | null = null, start = 0) {
     this.#candidates = candidates;
+    this.#turn = Math.floor(start * candidates.length);
+    if (!(before instanceof LeastRequests) || before.#candidates.length === 0) return;
+    const { endpoint } = before.#candidates[before.#turn]!;
+    const at = candidates.findIndex((candidate) => candidate.endpoint === endpoint);
+    if (at >= 0) this.#turn = at;
   }
 
   pick(avoid: Endpoint | null): Endpoint | null {

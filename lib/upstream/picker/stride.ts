@@ -5,6 +5,8 @@
 import type { Endpoint } from '../endpoint.ts';
 import type { Candidate, Picker } from '../picker.ts';
 
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+
 export class Stride implements Picker {
   readonly #endpoints: readonly Endpoint[];
   /** By endpoint: how far apart its turns are, and when the next is. */
@@ -13,11 +15,17 @@ export class Stride implements Picker {
   /** Endpoints by number, the one due first at the top; equals in their order. */
   readonly #heap: Uint32Array;
 
-  constructor(candidates: readonly Candidate[]) {
+  constructor(candidates: readonly Candidate[], before: Picker | null = null, start = 0) {
     this.#endpoints = candidates.map(({ endpoint }) => endpoint);
     this.#stride = Float64Array.from(candidates, ({ weight }) => 1 / weight);
-    // From the middle of the first stride on, so that light ones do not all come at the end of a round.
-    this.#due = this.#stride.map((stride) => stride / 2);
+    this.#due = new Float64Array(candidates.length);
+    const waited = before instanceof Stride ? before.#waits() : null;
+    for (let i = 0; i < candidates.length; i++) {
+      // Light ones must not all come at the end of the first round: they begin in the middle of their stride, or spread
+      // over it by the golden ratio.
+      const part = waited?.get(this.#endpoints[i]!) ?? (start === 0 ? 0.5 : (start + i * GOLDEN) % 1);
+      this.#due[i] = part * this.#stride[i]!;
+    }
     this.#heap = Uint32Array.from(candidates, (_, number) => number).sort(
       (a, b) => this.#due[a]! - this.#due[b]! || a - b,
     );
@@ -36,6 +44,12 @@ export class Stride implements Picker {
       if (accepts(next)) return next;
     }
     return this.#endpoints.find(accepts) ?? null;
+  }
+
+  /** What part of their stride endpoints have still to wait. */
+  #waits(): Map<Endpoint, number> {
+    const now = this.#heap.length === 0 ? 0 : this.#due[this.#heap[0]!]!;
+    return new Map(this.#endpoints.map((endpoint, i) => [endpoint, (this.#due[i]! - now) / this.#stride[i]!]));
   }
 
   #next(): Endpoint | null {
