@@ -178,6 +178,8 @@ export class Cluster {
       standing.ejections = was.ejections;
       if (was.trial !== 'none') standing.trial = 'wanted';
     }
+    // Its turns begin anywhere.
+    this.#choice = new Choice([], this.options, 0);
     this.publish();
   }
 
