@@ -3,6 +3,7 @@
 
 import type { ErrorCode } from '../base/errors.ts';
 import { disabledLevel, type Log } from '../base/log.ts';
+import { flush } from '../io/send.ts';
 import type { Originator } from '../tls/originator.ts';
 import { Choice } from './choice.ts';
 import { Concurrency } from './concurrency.ts';
@@ -70,12 +71,12 @@ export class Cluster {
   readonly #waiting = new Waiters();
   readonly #budget = new RetryBudget();
   #members: Membership;
-  /** What they were when they last changed, as text. */
-  #known = '';
   #endpoints: readonly Endpoint[] = [];
+  #byName: ReadonlyMap<string, Endpoint> = new Map();
   #choice: Choice;
   #panicking = false;
   #timer: NodeJS.Timeout | null = null;
+  #due: NodeJS.Immediate | null = null;
   /** Who looks after its endpoints besides; they start and stop with it. */
   #keepers: readonly Keeper[] = [];
 
@@ -99,8 +100,7 @@ export class Cluster {
           );
     this.#choice = new Choice([], options, 0);
     this.#members = new Membership(options.endpoints);
-    this.#known = textOf(this.#members.list());
-    this.update(options.endpoints);
+    this.#replace(this.#members.list());
   }
 
   get endpoints(): readonly Endpoint[] {
@@ -196,34 +196,7 @@ export class Cluster {
     return refusal;
   }
 
-  /** These are its endpoints from now on. Those that stay keep their connections and standing, others drain. */
-  update(endpoints: readonly EndpointOptions[]): void {
-    const before = new Map(this.#endpoints.map((endpoint) => [endpoint.name, endpoint]));
-    const now = performance.now();
-    const first = before.size === 0;
-    this.#endpoints = endpoints.map((options) => {
-      const fresh = new Endpoint(options, this.options.pool, this.#load);
-      const known = before.get(fresh.name);
-      if (known === undefined) {
-        if (!first) fresh.standing.rampFromMs = now;
-        fresh.standing.draining = options.draining === true;
-        return fresh;
-      }
-      before.delete(fresh.name);
-      known.options = options;
-      this.#setDraining(known, options.draining === true);
-      return known;
-    });
-    for (const gone of before.values()) {
-      gone.standing.draining = true;
-      gone.pool.empty(true);
-    }
-    this.sticky?.update(this.#endpoints);
-    this.publish();
-    this.onMembers();
-  }
-
-  /** Makes the picker anew, after something that it depends on has changed. */
+  /** Makes the choice anew, now; where an exchange may be under way, `#changed` is the way. */
   publish(): void {
     const start = this.stats.published === 0 ? 0 : Math.random();
     this.#choice = new Choice(this.#endpoints, this.options, performance.now(), this.#choice, start);
@@ -236,8 +209,7 @@ export class Cluster {
       if (selection.panicking) this.#log.error('too few endpoints are well, so all are used', told);
       else this.#log.info('enough endpoints are well again', told);
     }
-    // Whoever waits may go on with one that is new or back.
-    while (this.#waiting.size > 0 && this.#waiting.wake(this.#roomy));
+    if (this.#waiting.size > 0) this.#soon();
   }
 
   /** An endpoint for a tunnel or a connection, none of `tried` if there is another; `hash` as pickers want it. Null without endpoints. */
@@ -324,13 +296,13 @@ export class Cluster {
   /** What active checks have found of an endpoint. */
   found(endpoint: Endpoint, health: 'up' | 'down', reason: string): void {
     const before = endpoint.standing.health;
-    if (before === health || !this.#endpoints.includes(endpoint)) return;
+    if (before === health || this.#byName.get(endpoint.name) !== endpoint) return;
     this.#believe(endpoint, health);
     this.observer?.healthChanged(this, endpoint);
     const told = { cluster: this.name, endpoint: endpoint.name, reason };
     if (health === 'down') this.#log.warn('endpoint is down', told);
     else if (before === 'down') this.#log.info('endpoint is up', told);
-    this.publish();
+    this.#changed();
   }
 
   /** Whom it would have if these were configured; `finding`: what a source has found counts as well. */
@@ -346,17 +318,17 @@ export class Cluster {
 
   /** What checks of another event loop have found. */
   hearHealth(name: string, health: 'unknown' | 'up' | 'down'): void {
-    const endpoint = this.#endpoints.find((one) => one.name === name);
+    const endpoint = this.#byName.get(name);
     if (endpoint === undefined || endpoint.standing.health === health) return;
     this.#believe(endpoint, health);
-    this.publish();
+    this.#changed();
   }
 
   /** What traffic of another event loop has met with: put aside for `forMs`, or used again (0). */
   hearEjection(name: string, forMs: number): void {
-    const endpoint = this.#endpoints.find((one) => one.name === name);
+    const endpoint = this.#byName.get(name);
     if (endpoint === undefined || this.#ejection === null) return;
-    if (this.#ejection.hear(endpoint, forMs, performance.now())) this.publish();
+    if (this.#ejection.hear(endpoint, forMs, performance.now())) this.#changed();
   }
 
   /** Its idle connections lead where it is not any more; those that are busy are closed when they have ended. */
@@ -367,7 +339,7 @@ export class Cluster {
 
   /** The same, found out by another event loop. */
   hearEviction(name: string): void {
-    this.#endpoints.find((endpoint) => endpoint.name === name)?.pool.renew();
+    this.#byName.get(name)?.pool.renew();
   }
 
   /** Closes idle connections; with `forGood` every one that becomes idle. */
@@ -391,16 +363,11 @@ export class Cluster {
     if (before === 'down') standing.rampFromMs = performance.now();
   }
 
-  /** Whether there are other endpoints now. */
+  /** Whether there are other endpoints now, or others say other things. Their order is nothing. */
   #regroup(quiet = false): boolean {
     const list = this.#members.list();
-    const known = textOf(list);
-    if (known === this.#known) return false;
-    this.#known = known;
-    const before = new Set(this.#endpoints.map(({ name }) => name));
-    const added = [...list.keys()].filter((name) => !before.has(name));
-    const removed = [...before].filter((name) => !list.has(name));
-    this.update([...list.values()]);
+    if (this.#isKnown(list)) return false;
+    const { added, removed } = this.#replace(list);
     if (!quiet) {
       this.#log.info('endpoints have changed', {
         cluster: this.name,
@@ -411,6 +378,49 @@ export class Cluster {
     }
     this.observer?.membersChanged(this, [...list.values()]);
     return true;
+  }
+
+  #isKnown(list: ReadonlyMap<string, EndpointOptions>): boolean {
+    if (list.size !== this.#byName.size) return false;
+    for (const [name, options] of list) {
+      const known = this.#byName.get(name);
+      if (known === undefined || !isSame(known.options, options)) return false;
+    }
+    return true;
+  }
+
+  /** These are its endpoints from now on. Those that stay keep their connections and standing, others drain. */
+  #replace(list: ReadonlyMap<string, EndpointOptions>): { readonly added: string[]; readonly removed: string[] } {
+    const before = this.#byName;
+    const byName = new Map<string, Endpoint>();
+    const added: string[] = [];
+    const removed: string[] = [];
+    const now = performance.now();
+    for (const [name, options] of list) {
+      let endpoint = before.get(name);
+      if (endpoint === undefined) {
+        endpoint = new Endpoint(options, this.options.pool, this.#load);
+        if (before.size > 0) endpoint.standing.rampFromMs = now;
+        endpoint.standing.draining = options.draining === true;
+        added.push(name);
+      } else if (endpoint.options !== options) {
+        endpoint.options = options;
+        this.#setDraining(endpoint, options.draining === true);
+      }
+      byName.set(name, endpoint);
+    }
+    for (const [name, gone] of before) {
+      if (byName.has(name)) continue;
+      removed.push(name);
+      gone.standing.draining = true;
+      gone.pool.empty(true);
+    }
+    this.#byName = byName;
+    this.#endpoints = [...byName.values()];
+    this.sticky?.update(this.#endpoints);
+    this.publish();
+    this.onMembers();
+    return { added, removed };
   }
 
   #setDraining(endpoint: Endpoint, draining: boolean): void {
@@ -428,7 +438,7 @@ export class Cluster {
 
   #tick(): void {
     this.#ejection?.tick(performance.now());
-    if (this.#choice.selection.ramping) this.publish();
+    if (this.#choice.selection.ramping) this.#changed();
   }
 
   #judged(endpoint: Endpoint, reason: string): void {
@@ -442,13 +452,38 @@ export class Cluster {
       this.#log.info('endpoint is used again', told);
       this.observer?.ejectionChanged(this, endpoint, 0);
     } else this.#log.debug('endpoint is on trial', told);
-    this.publish();
+    this.#changed();
+  }
+
+  /** Standings have changed: there is another choice soon, one for all changes of this turn. */
+  #changed(): void {
+    this.#choice.stale = true;
+    this.#soon();
+  }
+
+  /** Whatever takes time is not done while an exchange is: it gets a turn of its own. */
+  #soon(): void {
+    this.#due ??= setImmediate(() => {
+      this.#due = null;
+      if (this.#choice.stale) this.publish();
+      // Whoever waits may go on with one that is new or back.
+      while (this.#waiting.size > 0 && this.#waiting.wake(this.#roomy));
+      flush();
+    });
   }
 
   readonly #roomy = (): boolean => !this.#full && this.#choice.roomy;
 }
 
-/** The same for the same endpoints, whatever their order. */
-function textOf(list: ReadonlyMap<string, EndpointOptions>): string {
-  return JSON.stringify([...list].sort(([a], [b]) => (a < b ? -1 : 1)));
+/** Whether both say the same of an address. */
+function isSame(one: EndpointOptions, other: EndpointOptions): boolean {
+  return one === other || (says(one, other) && says(other, one));
+}
+
+function says(one: EndpointOptions, other: EndpointOptions): boolean {
+  for (const key in one) {
+    const name = key as keyof EndpointOptions;
+    if (name !== 'address' && one[name] !== other[name]) return false;
+  }
+  return true;
 }

@@ -52,7 +52,12 @@ for (const [name, policy, weights] of KINDS) {
     // The last is there every other time, and others are listed in another order each time, as names have them.
     const got = counts(candidates, 1200, (before, turn) => {
       const here = turn % 2 === 0 ? candidates : candidates.slice(0, -1);
-      return createPicker(policy, null, [...here.slice(turn % here.length), ...here.slice(0, turn % here.length)], before);
+      return createPicker(
+        policy,
+        null,
+        [...here.slice(turn % here.length), ...here.slice(0, turn % here.length)],
+        before,
+      );
     });
     const stay = got.slice(0, -1);
     const of = weights.slice(0, -1).reduce((sum, weight) => sum + weight, 0);

@@ -19,16 +19,15 @@ export class Stride implements Picker {
     this.#endpoints = candidates.map(({ endpoint }) => endpoint);
     this.#stride = Float64Array.from(candidates, ({ weight }) => 1 / weight);
     this.#due = new Float64Array(candidates.length);
-    const waited = before instanceof Stride ? before.#waits() : null;
+    this.#heap = Uint32Array.from(candidates, (_, number) => number);
+    const waits = before instanceof Stride ? before.#waits() : null;
     for (let i = 0; i < candidates.length; i++) {
       // Light ones must not all come at the end of the first round: they begin in the middle of their stride, or spread
       // over it by the golden ratio.
-      const part = waited?.get(this.#endpoints[i]!) ?? (start === 0 ? 0.5 : (start + i * GOLDEN) % 1);
+      const part = waits?.(this.#endpoints[i]!) ?? (start === 0 ? 0.5 : (start + i * GOLDEN) % 1);
       this.#due[i] = part * this.#stride[i]!;
     }
-    this.#heap = Uint32Array.from(candidates, (_, number) => number).sort(
-      (a, b) => this.#due[a]! - this.#due[b]! || a - b,
-    );
+    for (let at = (candidates.length >> 1) - 1; at >= 0; at--) this.#sink(this.#heap[at]!, at);
   }
 
   pick(avoid: Endpoint | null): Endpoint | null {
@@ -46,10 +45,21 @@ export class Stride implements Picker {
     return this.#endpoints.find(accepts) ?? null;
   }
 
-  /** What part of their stride endpoints have still to wait. */
-  #waits(): Map<Endpoint, number> {
+  /** Tells what part of its stride an endpoint has still to wait; undefined for those that are not there. */
+  #waits(): (endpoint: Endpoint) => number | undefined {
+    const endpoints = this.#endpoints;
     const now = this.#heap.length === 0 ? 0 : this.#due[this.#heap[0]!]!;
-    return new Map(this.#endpoints.map((endpoint, i) => [endpoint, (this.#due[i]! - now) / this.#stride[i]!]));
+    let places: Map<Endpoint, number> | null = null;
+    let next = 0;
+    return (endpoint) => {
+      // Mostly they come in the same order, with one more or less.
+      if (endpoints[next] !== endpoint && endpoints[++next] !== endpoint) {
+        places ??= new Map(endpoints.map((one, place) => [one, place]));
+        next = places.get(endpoint) ?? -1;
+      }
+      const place = next++;
+      return place < 0 ? undefined : (this.#due[place]! - now) / this.#stride[place]!;
+    };
   }
 
   #next(): Endpoint | null {
@@ -61,12 +71,12 @@ export class Stride implements Picker {
     return this.#endpoints[number]!;
   }
 
-  /** Puts the one at the top where it belongs now. */
-  #sink(number: number): void {
+  /** Puts the one at `from`, the top or the top of a part, where it belongs now. */
+  #sink(number: number, from = 0): void {
     const heap = this.#heap;
     const due = this.#due;
     const own = due[number]!;
-    let at = 0;
+    let at = from;
     for (;;) {
       let child = 2 * at + 1;
       if (child >= heap.length) break;
