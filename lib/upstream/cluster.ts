@@ -404,7 +404,10 @@ export class Cluster {
         endpoint.standing.draining = options.draining === true;
         added.push(name);
       } else if (endpoint.options !== options) {
+        const { host } = endpoint;
         endpoint.options = options;
+        // Its connections were verified by another name.
+        if (this.tls !== null && endpoint.host !== host) endpoint.pool.renew();
         this.#setDraining(endpoint, options.draining === true);
       }
       byName.set(name, endpoint);

@@ -19,8 +19,6 @@ export class Endpoint {
   readonly name: string;
   /** What a Host field that names the endpoint says; a path is no host. */
   readonly authority: string;
-  /** The name that it is verified by over TLS, unless the cluster has another. */
-  readonly host: string;
   /** As configured or discovered; replaced when that changes. */
   options: EndpointOptions;
   readonly pool: Pool;
@@ -38,10 +36,14 @@ export class Endpoint {
     this.options = options;
     this.address = options.address;
     this.name = formatAddress(options.address);
-    this.host = options.host ?? (options.address.kind === 'unix' ? 'localhost' : options.address.host);
     this.authority = options.address.kind === 'unix' ? 'localhost' : this.name;
     this.pool = new Pool(pool.idle, pool.max);
     this.#load = load;
+  }
+
+  /** The name that it is verified by over TLS, unless the cluster has another. */
+  get host(): string {
+    return this.options.host ?? (this.address.kind === 'unix' ? 'localhost' : this.address.host);
   }
 
   /** 1 to 256. */

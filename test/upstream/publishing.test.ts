@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Originator } from '../../lib/tls/originator.ts';
 import { Cluster } from '../../lib/upstream/cluster.ts';
 import type { Endpoint } from '../../lib/upstream/endpoint.ts';
 import type { ClusterOptions, EndpointOptions, Policy } from '../../lib/upstream/options.ts';
@@ -119,4 +120,20 @@ test('a cookie of before is understood although nobody has been sent one yet', (
   later.update(places);
   assert.equal(later.find(/c=([^;]+)/.exec(line)![1]!), places[33]);
   assert.equal(later.find('made up'), null);
+});
+
+test('an endpoint that is found by another name is verified by that from then on, on connections of its own', () => {
+  const secured = {} as Originator;
+  const cluster = new Cluster('c', clusterOptions({ discovery: { kind: 'file', file: 'x' } }), secured);
+  cluster.find([options(1, { host: 'old.test' }), options(2)]);
+  const [moved, other] = cluster.endpoints as [Endpoint, Endpoint];
+  assert.deepEqual([moved.host, other.host], ['old.test', '10.0.0.2']);
+  let retired = 0;
+  for (const { pool } of [moved, other]) {
+    pool.opened();
+    pool.give({ retire: () => retired++ });
+  }
+  cluster.find([options(1, { host: 'new.test' }), options(2)]);
+  assert.deepEqual([cluster.endpoints[0], moved.host, other.host], [moved, 'new.test', '10.0.0.2']);
+  assert.deepEqual([moved.pool.idle, other.pool.idle, retired], [0, 1, 1]);
 });
