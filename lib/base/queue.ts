@@ -12,6 +12,11 @@ export class Queue {
   #first: Queued | null = null;
   #last: Queued | null = null;
 
+  /** Who has waited longest, null when nobody waits. */
+  get first(): Queued | null {
+    return this.#first;
+  }
+
   /** Adds at the end. An entry waits in one queue at a time. */
   add(entry: Queued): void {
     entry.queue = this;

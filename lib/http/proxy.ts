@@ -437,7 +437,6 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   /** There may be room in the cluster. */
   proceed(): void {
-    wheel.disarm(this);
     const upstream = this.#acquire();
     if (upstream !== null) this.#sendKept(upstream, true);
   }
@@ -449,11 +448,18 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   #acquire(): Upstream | null {
     const cluster = this.#cluster;
     const endpoint = this.#boundEndpoint() ?? cluster.pickAvailable(this.#tried, this.#hash);
+    // Who is woken in vain keeps its place in the queue, and its deadline.
+    const waiting = this.queue !== null;
     if (endpoint === null) {
+      if (waiting) return null;
       const refusal = cluster.wait(this);
       if (refusal !== null) this.#giveUp(proxyError(refusal));
       else wheel.arm(this, cluster.options.pool.queueTimeoutMs);
       return null;
+    }
+    if (waiting) {
+      cluster.leave(this);
+      wheel.disarm(this);
     }
     const upstream = leaseOpen(endpoint, this.#exchange!.upgrading);
     if (upstream === null) this.#dial(endpoint);
