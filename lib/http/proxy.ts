@@ -63,6 +63,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   #policy: RetryOptions = null as never;
   /** Tries after the first that policy and budget have allowed. */
   #attempts = 0;
+  /** Whether it counts among those that are tried again. */
   #inBudget = false;
   /** Whether sending it twice does no harm. */
   #repeatable = false;
@@ -355,7 +356,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   /** Whether policy and budget allow one more; then it is begun. */
   #mayTryAgain(unseen = false): boolean {
     if (!(this.#repeatable || unseen) || !this.#keeping || this.#attempts >= this.#policy.attempts) return false;
-    if (!this.#inBudget && !this.#cluster.beginRetry()) return false;
+    if (!this.#cluster.beginRetry(this.#inBudget)) return false;
     this.#inBudget = true;
     this.#attempts++;
     return true;

@@ -40,7 +40,7 @@ export interface ClusterObserver {
 
 /** How often standings are looked at that change with time. */
 const TICK_MS = 1000;
-/** Retries that may be under way however little else is, so that a quiet cluster has some too. */
+/** Exchanges that may be tried again at once however little else is under way, so that a quiet cluster has some retries too. */
 const LEAST_RETRIES = 3;
 /**
  * Retries that can be saved while all goes well, or as many as are under way: an endpoint that stops answering takes its
@@ -337,16 +337,20 @@ export class Cluster {
     if (this.#saved < Math.max(MOST_SAVED, this.#load.active)) this.#saved += budget;
   }
 
-  /** Takes a retry out of the budget; false when that is spent. `endRetry` is to follow once. */
-  beginRetry(): boolean {
-    if (this.#retrying >= LEAST_RETRIES) {
+  /**
+   * Takes a try out of the budget; false when that is spent. `again`: for an exchange that has had one. `endRetry` is to
+   * follow once for each exchange.
+   */
+  beginRetry(again = false): boolean {
+    const others = again ? this.#retrying - 1 : this.#retrying;
+    if (others >= LEAST_RETRIES) {
       if (this.#saved < 1) {
         this.stats.retriesRefused++;
         return false;
       }
       this.#saved--;
     }
-    this.#retrying++;
+    if (!again) this.#retrying++;
     this.stats.retries++;
     return true;
   }

@@ -1,0 +1,69 @@
+// Trying again: how often, what it costs endpoints that err, and whom an answer or the lack of one is held against.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { eventually } from '../support/process.ts';
+import { httpTo, startProxy, type TestProxy } from '../support/proxy.ts';
+
+/** An endpoint; its port. */
+async function serve(t: TestContext, handle: RequestListener): Promise<number> {
+  const server = createServer(handle).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+function proxyTo(t: TestContext, ports: readonly number[], cluster: string): Promise<TestProxy> {
+  return startProxy(
+    t,
+    httpTo(
+      ports.map((port) => `127.0.0.1:${port}`),
+      '',
+      cluster,
+    ),
+  );
+}
+
+const api = (proxy: TestProxy) => proxy.snapshot.clusters.get('api')!;
+const ask = async (proxy: TestProxy) => {
+  const reply = await fetch(`http://127.0.0.1:${proxy.port('web')}/`);
+  return { status: reply.status, text: await reply.text() };
+};
+
+test('each try takes its own out of the budget, so that a cluster that errs is asked hardly more than without', async (t) => {
+  const held: ServerResponse[] = [];
+  let asked = 0;
+  let holding = true;
+  const port = await serve(t, (_request, response) => {
+    asked++;
+    if (holding) held.push(response);
+    else response.writeHead(503).end();
+  });
+  const err = () => {
+    for (const response of held.splice(0)) response.writeHead(503).end();
+  };
+  const proxy = await proxyTo(
+    t,
+    [port],
+    'retries: { on: [503], attempts: 10, budget: 25%, backoff: 1ms }\nejection: { max: 0% }',
+  );
+  const { stats } = api(proxy);
+  const all = Promise.all(Array.from({ length: 100 }, () => ask(proxy)));
+  await eventually(() => held.length === 100, 'all to have asked');
+  err();
+  // Three are always allowed, and one for each four besides.
+  await eventually(() => stats.retries + stats.retriesRefused === 100 && held.length === 28, 'the first retries');
+  assert.deepEqual([stats.retries, asked], [28, 128]);
+  holding = false;
+  err();
+  assert.deepEqual([...new Set((await all).map(({ status }) => status))], [503]);
+  // Nothing is saved any more: the last three alone may go on, nine tries each.
+  assert.ok(asked <= 128 + 3 * 9, `${asked} for 100`);
+  assert.equal(stats.retries, asked - 100);
+});
