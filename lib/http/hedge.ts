@@ -7,6 +7,7 @@ import type { Connection } from '../io/connection.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ResponseHead } from '../wire/http1/head.ts';
+import { blame } from './blame.ts';
 import type { Guest } from './gathering.ts';
 import type { Kept } from './kept.ts';
 import { leaseDialed, leaseOpen } from './lease.ts';
@@ -116,12 +117,7 @@ export class Hedge implements Guest {
 
   failed(error: ProxyError): void {
     if (!this.#end()) return;
-    const { stats } = this.endpoint;
-    if (error.kind.retry === 'always') stats.connectFailures++;
-    else stats.failures++;
-    // Connections that were kept open are closed by the most sound of endpoints.
-    if (this.#upstream?.reused && error.kind.retry === 'unsent') this.#cluster.undecided(this.endpoint);
-    else this.#cluster.failed(this.endpoint, error.code);
+    blame(this.#cluster, this.endpoint, this.#upstream, error);
     this.#leave();
     this.#user.lost(this);
   }

@@ -15,6 +15,7 @@ import type { RequestHead, ResponseHead } from '../wire/http1/head.ts';
 import { memory } from '../wire/http1/llhttp.ts';
 import { Method } from '../wire/http1/method.ts';
 import { cookieOf, hashOf } from './affinity.ts';
+import { blame, crash } from './blame.ts';
 import type { Action, Exchange } from './exchange.ts';
 import { Hedge, type Hedged } from './hedge.ts';
 import { Kept } from './kept.ts';
@@ -275,11 +276,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#upstream = null;
     this.#leaveEndpoint();
     const refused = error.kind.retry === 'always';
-    if (refused) endpoint.stats.connectFailures++;
-    else endpoint.stats.failures++;
-    // Connections that were kept open are closed by the most sound of endpoints.
-    if (upstream.reused && error.kind.retry === 'unsent') this.#cluster.undecided(endpoint);
-    else this.#cluster.failed(endpoint, error.code);
+    blame(this.#cluster, endpoint, upstream, error);
     if (this.#hedge !== null) {
       this.#tell('no answer from endpoint, another has been asked', endpoint, error);
       this.#tried.push(endpoint);
@@ -309,7 +306,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       const other = this.#cluster.pick(this.#tried, this.#hash);
       if (other?.pool.roomy) return this.#dial(other);
       if (other !== null) this.#cluster.undecided(other);
-      return this.#dial(endpoint);
+      // Its place may have been taken meanwhile.
+      return endpoint.pool.roomy ? this.#dial(endpoint) : this.proceed();
     }
     if (this.#tryAgain(endpoint, causeOf(error), repeatable)) {
       this.#tell('no answer from endpoint, trying again', endpoint, error);
@@ -375,7 +373,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       try {
         this.proceed();
       } catch (error) {
-        this.#giveUp(proxyError('internal', error instanceof Error ? (error.stack ?? '') : String(error)));
+        this.#giveUp(crash(error));
       }
       flush();
     }, Math.random() * most);

@@ -5,6 +5,7 @@ import type { Connection } from '../io/connection.ts';
 import { flush } from '../io/send.ts';
 import type { Cluster, Keeper } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
+import { blame } from './blame.ts';
 import type { Guest } from './gathering.ts';
 import { leaseDialed } from './lease.ts';
 import type { Upstream } from './upstream.ts';
@@ -64,7 +65,7 @@ class Warming implements Guest {
   }
 
   failed(error: ProxyError): void {
-    this.#cluster.failed(this.#endpoint, error.code);
+    blame(this.#cluster, this.#endpoint, null, error);
   }
 
   expired(): null {

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { constants } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { startHttp2Origin } from '../support/http2.ts';
 import { eventually } from '../support/process.ts';
 import { httpTo, startProxy, type TestProxy } from '../support/proxy.ts';
 
@@ -66,4 +68,31 @@ test('each try takes its own out of the budget, so that a cluster that errs is a
   // Nothing is saved any more: the last three alone may go on, nine tries each.
   assert.ok(asked <= 128 + 3 * 9, `${asked} for 100`);
   assert.equal(stats.retries, asked - 100);
+});
+
+test('a stream that is broken off counts against its endpoint, and is tried again only as the policy says', async (t) => {
+  const asked = new Map<unknown, number>();
+  const origin = await startHttp2Origin(t, (stream) => {
+    const before = asked.get(stream.session) ?? 0;
+    asked.set(stream.session, before + 1);
+    if (before > 0) return stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    stream.respond({ ':status': 200 });
+    stream.end('well');
+  });
+  const statuses = async (proxy: TestProxy) => {
+    const got: number[] = [];
+    for (let i = 0; i < 5; i++) got.push((await ask(proxy)).status);
+    return got;
+  };
+  const never = 'protocol: h2\npool: { max: 1 }\nejection: { failures: 20 }\nretries: { attempts: 0 }';
+  const once = await proxyTo(t, [origin.port], never);
+  assert.deepEqual(await statuses(once), [200, 502, 502, 502, 502]);
+  assert.deepEqual([...asked.values()], [5]);
+  const [endpoint] = api(once).endpoints;
+  assert.deepEqual([endpoint!.standing.failures, endpoint!.stats.failures, endpoint!.pool.open], [4, 4, 1]);
+  asked.clear();
+  const again = await proxyTo(t, [origin.port], never.replace('attempts: 0', 'attempts: 1, backoff: 1ms'));
+  assert.deepEqual(await statuses(again), [200, 502, 502, 502, 502]);
+  assert.deepEqual([...asked.values()], [9]);
+  assert.equal(api(again).stats.retries, 4);
 });

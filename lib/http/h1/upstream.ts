@@ -18,6 +18,7 @@ import {
   releaseParser,
   Verdict,
 } from '../../wire/http1/parser.ts';
+import { crash } from '../blame.ts';
 import type { Gathering, Guest } from '../gathering.ts';
 import { UpstreamSession } from '../h2/upstream.ts';
 import type { Upstream, UpstreamUser } from '../upstream.ts';
@@ -381,8 +382,4 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
     this.endpoint.pool.closed(this);
     return true;
   }
-}
-
-function crash(error: unknown): ProxyError {
-  return proxyError('internal', error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
