@@ -273,10 +273,19 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       this.#log.error('exchange failed', { detail: error.detail, request: this.#exchange!.id() });
       return this.#giveUp(error);
     }
+    const cluster = this.#cluster;
     this.#upstream = null;
-    this.#leaveEndpoint();
+    this.#endpoint = null;
+    blame(cluster, endpoint, upstream, error);
+    endpoint.leave();
+    this.#goOn(upstream, endpoint, error);
+    // Its place under a cap is its own as long as it goes on at once.
+    if (cluster.capped) cluster.wake();
+  }
+
+  /** What comes after a failure: another endpoint, another try, or the end. */
+  #goOn(upstream: Upstream, endpoint: Endpoint, error: ProxyError): void {
     const refused = error.kind.retry === 'always';
-    blame(this.#cluster, endpoint, upstream, error);
     if (this.#hedge !== null) {
       this.#tell('no answer from endpoint, another has been asked', endpoint, error);
       this.#tried.push(endpoint);
@@ -449,7 +458,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const cluster = this.#cluster;
     const endpoint = this.#boundEndpoint() ?? cluster.pickAvailable(this.#tried, this.#hash);
     if (endpoint === null) {
-      const refusal = cluster.wait(this);
+      // Who has been at an endpoint has been here longer than anybody in the queue.
+      const refusal = cluster.wait(this, this.#tried.length > 0);
       if (refusal !== null) this.#giveUp(proxyError(refusal));
       else wheel.arm(this, cluster.options.pool.queueTimeoutMs);
       return null;
@@ -463,8 +473,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   /** The one that the client's cookie names, while it can be used. */
   #boundEndpoint(): Endpoint | null {
     const endpoint = this.#bound;
-    if (endpoint === null || !endpoint.standing.eligible || this.#tried.includes(endpoint)) return null;
-    return endpoint.pool.available ? endpoint : null;
+    if (endpoint === null || this.#tried.includes(endpoint)) return null;
+    return this.#cluster.take(endpoint) ? endpoint : null;
   }
 
   #dial(endpoint: Endpoint): void {

@@ -276,9 +276,26 @@ export class Cluster {
     return null;
   }
 
-  /** Puts `waiter` at the end of the queue; answers why not when that is not possible. */
-  wait(waiter: Waiter): ErrorCode | null {
+  /**
+   * Takes `endpoint`, which is wanted for itself, as `pickAvailable` would; false when it may not be used now. One on trial
+   * gets one exchange in this way too.
+   */
+  take({ standing, pool }: Endpoint): boolean {
+    if (this.#full || !standing.eligible || standing.trial === 'underway' || !pool.available) return false;
+    if (standing.trial === 'wanted') standing.trial = 'underway';
+    return true;
+  }
+
+  /**
+   * Puts `waiter` at the end of the queue, or `ahead` of it if it has had its turn; answers why not when that is not
+   * possible.
+   */
+  wait(waiter: Waiter, ahead = false): ErrorCode | null {
     if (this.#endpoints.length === 0) return 'no_endpoint';
+    if (ahead) {
+      this.#waiting.addFirst(waiter);
+      return null;
+    }
     if (this.#waiting.size >= this.options.pool.queue) return 'queue_full';
     this.#waiting.add(waiter);
     return null;

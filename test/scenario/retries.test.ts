@@ -33,8 +33,8 @@ function proxyTo(t: TestContext, ports: readonly number[], cluster: string): Pro
 }
 
 const api = (proxy: TestProxy) => proxy.snapshot.clusters.get('api')!;
-const ask = async (proxy: TestProxy) => {
-  const reply = await fetch(`http://127.0.0.1:${proxy.port('web')}/`);
+const ask = async (proxy: TestProxy, path = '/') => {
+  const reply = await fetch(`http://127.0.0.1:${proxy.port('web')}${path}`);
   return { status: reply.status, text: await reply.text() };
 };
 
@@ -95,4 +95,64 @@ test('a stream that is broken off counts against its endpoint, and is tried agai
   assert.deepEqual(await statuses(again), [200, 502, 502, 502, 502]);
   assert.deepEqual([...asked.values()], [9]);
   assert.equal(api(again).stats.retries, 4);
+});
+
+/** Holds each request until the test says what becomes of it. */
+async function hold(t: TestContext) {
+  const held: { readonly path: string; readonly response: ServerResponse }[] = [];
+  const port = await serve(t, (request, response) => held.push({ path: request.url!, response }));
+  return { port, held };
+}
+
+test('what goes on at once keeps its place under a cap', async (t) => {
+  const [first, second] = [await hold(t), await hold(t)];
+  const proxy = await proxyTo(
+    t,
+    [first.port, second.port],
+    'balance: first\nrequests: 1\npool: { queue: 2, queueTimeout: 20s }\nejection: { max: 0% }',
+  );
+  const before = ask(proxy, '/0');
+  await eventually(() => first.held.length === 1, 'a connection');
+  first.held.shift()!.response.end();
+  await before;
+  const all = [ask(proxy, '/1')];
+  await eventually(() => first.held.length === 1, 'its second use');
+  all.push(ask(proxy, '/2'), ask(proxy, '/3'));
+  await eventually(() => api(proxy).waiting === 2, 'a full queue');
+  // As if it had been closed while the request was on its way.
+  first.held.shift()!.response.destroy();
+  await eventually(() => second.held.length + first.held.length > 0, 'the second endpoint');
+  assert.deepEqual([second.held[0]?.path, api(proxy).active, api(proxy).waiting], ['/1', 1, 2]);
+  second.held.shift()!.response.end();
+  for (let left = 2; left > 0; left--) {
+    await eventually(() => first.held.length > 0, 'those who waited');
+    first.held.shift()!.response.end();
+  }
+  assert.ok((await Promise.all(all)).every(({ status }) => status === 200));
+});
+
+test('after its pause it is next, ahead of all who wait', async (t) => {
+  const { port, held } = await hold(t);
+  const proxy = await proxyTo(
+    t,
+    [port],
+    `requests: 1
+pool: { queueTimeout: 20s }
+retries: { on: [503], backoff: 1ms }
+ejection: { max: 0% }`,
+  );
+  const all = ['/1', '/2', '/3'].map((path) => ask(proxy, path));
+  await eventually(() => held.length === 1 && api(proxy).waiting === 2, 'two to wait');
+  const again = held[0]!.path;
+  held.shift()!.response.writeHead(503).end();
+  // Whoever waited goes on during the pause.
+  await eventually(() => held.length === 1 && api(proxy).waiting === 2, 'the end of its pause');
+  assert.notEqual(held[0]!.path, again);
+  held.shift()!.response.end();
+  await eventually(() => held.length === 1, 'its second try');
+  assert.equal(held[0]!.path, again);
+  held.shift()!.response.end();
+  await eventually(() => held.length === 1, 'the last');
+  held.shift()!.response.end();
+  assert.ok((await Promise.all(all)).every(({ status }) => status === 200));
 });
