@@ -9,6 +9,11 @@ import type { Upstream } from './upstream.ts';
 export function blame(cluster: Cluster, endpoint: Endpoint, upstream: Upstream | null, error: ProxyError): void {
   // Our own, such as descriptors that have run out, would put the most sound of endpoints aside.
   if (error.kind.side !== 'upstream') return cluster.undecided(endpoint);
+  // Several may have waited for the same dial, which has failed once.
+  if (upstream !== null) {
+    if (upstream.blamed) return;
+    upstream.blamed = true;
+  }
   if (error.kind.retry === 'always') endpoint.stats.connectFailures++;
   else endpoint.stats.failures++;
   // Connections that were kept open are closed by the most sound of endpoints.

@@ -17,6 +17,8 @@ export interface Upstream {
   readonly reused: boolean;
   /** Whether it is one stream of several on a connection, any of which may be refused on its own. */
   readonly multiplexed: boolean;
+  /** Whether its failure has been held against the endpoint. */
+  blamed: boolean;
   /** Whether enough waits to be sent that no more should be added. */
   readonly blocked: boolean;
   /** Whether all of the request has been handed over. */

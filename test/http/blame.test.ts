@@ -37,3 +37,12 @@ test('a connection that was kept open and has been closed is not, though it is c
   assert.deepEqual(after('origin_closed', true), { ejected: false, trial: 'wanted', connectFailures: 0, failures: 1 });
   assert.equal(after('response_timeout', true).ejected, true);
 });
+
+test('what several have waited for fails once', () => {
+  const address = { kind: 'tcp', host: '10.0.0.1', port: 80, path: '', fd: -1 } as const;
+  const cluster = new Cluster('api', clusterOptions({ endpoints: [{ address, weight: 1 }], ejection }));
+  const [endpoint] = cluster.endpoints;
+  const dial = { reused: false, blamed: false } as Upstream;
+  for (let i = 0; i < 50; i++) blame(cluster, endpoint!, dial, proxyError('connect_timeout'));
+  assert.deepEqual([endpoint!.standing.failures, endpoint!.stats.connectFailures], [1, 1]);
+});

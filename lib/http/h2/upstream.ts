@@ -130,8 +130,9 @@ export class UpstreamSession implements SessionOwner, Shareable {
     const gathering = this.#gathering;
     this.#gathering = null;
     gathering?.close();
-    for (const stream of [...this.session.streams.values()]) (stream as UpstreamStream).cut(reason);
-    gathering?.broken(reason);
+    const streams = [...this.session.streams.values()];
+    for (const stream of streams) (stream as UpstreamStream).cut(reason);
+    gathering?.broken(reason, streams.length > 0);
     this.cluster.wake();
   }
 
@@ -159,6 +160,7 @@ export class UpstreamSession implements SessionOwner, Shareable {
 class UpstreamStream extends Stream implements Upstream {
   readonly endpoint: Endpoint;
   readonly multiplexed = true;
+  blamed = false;
   requestComplete = false;
   /** Whether the final head has come. */
   answered = false;
