@@ -276,7 +276,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const cluster = this.#cluster;
     this.#upstream = null;
     this.#endpoint = null;
-    blame(cluster, endpoint, upstream, error);
+    // An endpoint may wait for a body that its client withholds: else clients could put it aside.
+    const withheld = this.#awaitsContinue && !this.#requestOver;
+    if (withheld && error.code === 'response_timeout') cluster.undecided(endpoint);
+    else blame(cluster, endpoint, upstream, error);
     endpoint.leave();
     this.#goOn(upstream, endpoint, error);
     // Its place under a cap is its own as long as it goes on at once.
@@ -540,7 +543,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     if (other === null) return this.#armHedge();
     this.#hedgeable = false;
     if (other === first) return;
-    if (asked.includes(other) || !this.#mayTryAgain()) return cluster.undecided(other);
+    // One that is said to be ill is for those who have nobody else.
+    if (!other.standing.eligible || asked.includes(other) || !this.#mayTryAgain()) return cluster.undecided(other);
     cluster.stats.hedges++;
     // Known before it begins: it may be lost while it does.
     this.#hedge = new Hedge(cluster, other, this, this.#kept, this.#exchange!.method === Method.HEAD);

@@ -6,6 +6,7 @@ import { createServer, type RequestListener, type ServerResponse } from 'node:ht
 import { constants } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { ask as exchange } from '../support/http.ts';
 import { startHttp2Origin } from '../support/http2.ts';
 import { eventually } from '../support/process.ts';
 import { httpTo, startProxy, type TestProxy } from '../support/proxy.ts';
@@ -155,4 +156,24 @@ ejection: { max: 0% }`,
   await eventually(() => held.length === 1, 'the last');
   held.shift()!.response.end();
   assert.ok((await Promise.all(all)).every(({ status }) => status === 200));
+});
+
+test('an endpoint is not late for a body that its client withholds', async (t) => {
+  let asked = 0;
+  const server = createServer(() => asked++).on('checkContinue', () => asked++);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const proxy = await proxyTo(t, [port], 'timeouts: { response: 100ms }\nejection: { failures: 5 }');
+  const [endpoint] = api(proxy).endpoints;
+  const post = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n';
+  assert.match(await exchange(t, proxy.port('web'), post), /^HTTP\/1.1 504 /);
+  assert.deepEqual([asked, endpoint!.standing.failures, endpoint!.active], [1, 0, 0]);
+  // With the body it has all that it can want.
+  assert.match(await exchange(t, proxy.port('web'), `${post}x`), /^HTTP\/1.1 504 /);
+  assert.deepEqual([asked, endpoint!.standing.failures], [2, 1]);
 });
