@@ -22,6 +22,7 @@ import { Kept } from './kept.ts';
 import { leaseDialed, leaseOpen } from './lease.ts';
 import { badStatus, causeOf, isIdempotent, retryAfterMs } from './repeat.ts';
 import { writeRequestHead, written } from './request-writer.ts';
+import { Resting } from './resting.ts';
 import type { Sink, Source } from './sink.ts';
 import { trailerLines } from './trailers.ts';
 import type { Upstream } from './upstream.ts';
@@ -54,6 +55,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   #endpoint: Endpoint | null = null;
   /** Where dials have failed. */
   readonly #tried: Endpoint[] = [];
+  /** Which of them have asked to be left alone. */
+  readonly #resting = new Resting();
   #upstream: Upstream | null = null;
   /** The request so far: what waits for a connection, and what may have to be sent again. */
   readonly #kept = new Kept();
@@ -109,6 +112,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#awaitsContinue = false;
     this.#endpoint = null;
     this.#tried.length = 0;
+    if (this.#resting.size > 0) this.#resting.clear();
     exchange.reply.source = this;
     cluster.begun();
   }
@@ -316,7 +320,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       // a fresh connection to it would still be accepted, and then reset.
       this.#tried.push(endpoint);
       const other = this.#cluster.pick(this.#tried, this.#hash);
-      if (other?.pool.roomy) return this.#dial(other);
+      if (other?.pool.roomy && !this.#isResting(other)) return this.#dial(other);
       if (other !== null) this.#cluster.undecided(other);
       // Its place may have been taken meanwhile.
       return endpoint.pool.roomy ? this.#dial(endpoint) : this.proceed();
@@ -336,6 +340,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const cluster = this.#cluster;
     cluster.answered(endpoint, status, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
     if (this.accepts(status)) return false;
+    this.#rest(endpoint, retryAfterMs(head, Date.now()));
     if (this.#hedge !== null) {
       this.#abandonFirst();
       this.#tell('endpoint answers with an error, another has been asked', endpoint, badStatus(status));
@@ -343,9 +348,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       this.#adopt(this.#hedge);
       return true;
     }
-    // Whoever wants to be left alone for long is, unless there are others.
-    const alone = cluster.endpoints.length - this.#tried.length < 2;
-    if (alone && retryAfterMs(head) > this.#policy.longestBackoffMs) return false;
+    if (this.#restMs() > this.#policy.longestBackoffMs) return false;
     const upstream = this.#upstream!;
     if (!this.#mayTryAgain()) return false;
     this.#upstream = null;
@@ -358,7 +361,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   /** `unseen`: nothing of the request has reached it. */
   #tryAgain(endpoint: Endpoint, cause: RetryCause | null, unseen: boolean): boolean {
-    if (cause === null || !this.#policy.on.has(cause) || !this.#mayTryAgain(unseen)) return false;
+    if (cause === null || !this.#policy.on.has(cause)) return false;
+    if (this.#restMs() > this.#policy.longestBackoffMs || !this.#mayTryAgain(unseen)) return false;
     this.#waitAndTry(endpoint);
     return true;
   }
@@ -379,16 +383,45 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#tried.push(endpoint);
     const { backoffMs, longestBackoffMs } = this.#policy;
     const most = Math.min(backoffMs * 2 ** (this.#attempts - 1), longestBackoffMs);
+    // Timers may be early by a part of a millisecond.
+    const restMs = this.#resting.size === 0 ? 0 : Math.ceil(this.#restMs()) + 1;
     // Somewhere between none and all, so that what failed together does not come back together.
+    const pauseMs = Math.max(Math.random() * most, restMs);
     this.#backoff = setTimeout(() => {
       this.#backoff = null;
       try {
+        this.#forgive();
         this.proceed();
       } catch (error) {
         this.#giveUp(crash(error));
       }
       flush();
-    }, Math.random() * most);
+    }, pauseMs);
+  }
+
+  /** `endpoint` wants to be left alone for `ms`; 0: it has not said so. */
+  #rest(endpoint: Endpoint, ms: number): void {
+    if (ms > 0) this.#resting.add(endpoint, performance.now() + ms);
+  }
+
+  /** How long it is until some endpoint may be asked. */
+  #restMs(): number {
+    return this.#resting.size === 0 ? 0 : this.#resting.leastMs(this.#cluster.endpoints, performance.now());
+  }
+
+  /** When all have been tried, those are as good as any that have not asked to be left alone. */
+  #forgive(): void {
+    if (this.#resting.size === 0) return;
+    const tried = this.#tried;
+    for (const endpoint of this.#cluster.endpoints) if (endpoint.standing.eligible && !tried.includes(endpoint)) return;
+    const now = performance.now();
+    let kept = 0;
+    for (const endpoint of tried) if (this.#resting.has(endpoint, now)) tried[kept++] = endpoint;
+    tried.length = kept;
+  }
+
+  #isResting(endpoint: Endpoint): boolean {
+    return this.#resting.size > 0 && this.#resting.has(endpoint, performance.now());
   }
 
   accepts(status: number): boolean {
@@ -401,8 +434,9 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#adopt(hedge);
   }
 
-  lost(hedge: Hedge): void {
+  lost(hedge: Hedge, restMs: number): void {
     this.#hedge = null;
+    this.#rest(hedge.endpoint, restMs);
     this.#tried.push(hedge.endpoint);
   }
 
@@ -462,9 +496,15 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const endpoint = this.#boundEndpoint() ?? cluster.pickAvailable(this.#tried, this.#hash);
     if (endpoint === null) {
       // Who has been at an endpoint has been here longer than anybody in the queue.
-      const refusal = cluster.wait(this, this.#tried.length > 0);
+      const refusal = cluster.wait(this, this.#tried.length > 0 || this.#attempts > 0);
       if (refusal !== null) this.#giveUp(proxyError(refusal));
       else wheel.arm(this, cluster.options.pool.queueTimeoutMs);
+      return null;
+    }
+    if (this.#isResting(endpoint)) {
+      // Those that could have been asked in its place have gone meanwhile.
+      cluster.undecided(endpoint);
+      this.#giveUp(proxyError('no_endpoint'));
       return null;
     }
     const upstream = leaseOpen(endpoint, this.#exchange!.upgrading);
