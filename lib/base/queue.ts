@@ -28,6 +28,17 @@ export class Queue {
     this.size++;
   }
 
+  /** Adds before all others. */
+  addFirst(entry: Queued): void {
+    entry.queue = this;
+    entry.ahead = null;
+    entry.behind = this.#first;
+    if (this.#first === null) this.#last = entry;
+    else this.#first.ahead = entry;
+    this.#first = entry;
+    this.size++;
+  }
+
   /** Takes the first, null when nobody waits. */
   take(): Queued | null {
     const entry = this.#first;

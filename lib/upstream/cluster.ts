@@ -222,10 +222,27 @@ export class Cluster {
     return this.#full ? null : this.#choice.pickAvailable(tried, hash);
   }
 
-  /** Puts `waiter` at the end of the queue, unless it is there already; answers why not when that is not possible. */
-  wait(waiter: Waiter): ErrorCode | null {
+  /**
+   * Takes `endpoint`, which is wanted for itself, as `pickAvailable` would; false when it may not be used now. One on trial
+   * gets one exchange in this way too.
+   */
+  take({ standing, pool }: Endpoint): boolean {
+    if (this.#full || !standing.eligible || standing.trial === 'underway' || !pool.available) return false;
+    if (standing.trial === 'wanted') standing.trial = 'underway';
+    return true;
+  }
+
+  /**
+   * Puts `waiter` at the end of the queue, or `ahead` of it if it has had its turn; answers why not when that is not
+   * possible.
+   */
+  wait(waiter: Waiter, ahead = false): ErrorCode | null {
     if (waiter.queue !== null) return null;
     if (this.#endpoints.length === 0) return 'no_endpoint';
+    if (ahead) {
+      this.#waiting.addFirst(waiter);
+      return null;
+    }
     if (this.#waiting.size >= this.options.pool.queue) return 'queue_full';
     this.#waiting.add(waiter);
     return null;
@@ -281,9 +298,12 @@ export class Cluster {
     this.#budget.save(this.options.retries.budget, this.#load.active);
   }
 
-  /** Takes a retry out of the budget; false when that is spent. `endRetry` is to follow once. */
-  beginRetry(): boolean {
-    const allowed = this.#budget.begin();
+  /**
+   * Takes a try out of the budget; false when that is spent. `again`: for an exchange that has had one. `endRetry` is to
+   * follow once for each exchange.
+   */
+  beginRetry(again = false): boolean {
+    const allowed = this.#budget.begin(again);
     if (allowed) this.stats.retries++;
     else this.stats.retriesRefused++;
     return allowed;

@@ -1,6 +1,6 @@
 // How many retries a cluster may make: a share of its exchanges, of which some are saved while all goes well.
 
-/** Retries that may be under way however little else is, so that a quiet cluster has some too. */
+/** Exchanges that may be tried again at once however little else is, so that a quiet cluster has some too. */
 const LEAST_RETRIES = 3;
 /**
  * Retries that can be saved while all goes well, or as many as are under way: an endpoint that stops answering takes its
@@ -17,13 +17,17 @@ export class RetryBudget {
     if (this.#saved < Math.max(MOST_SAVED, active)) this.#saved += share;
   }
 
-  /** Takes out a retry; false when that is spent. `end` is to follow once. */
-  begin(): boolean {
-    if (this.#retrying >= LEAST_RETRIES) {
+  /**
+   * Takes out a try; false when that is spent. `again`: for an exchange that has had one. `end` is to follow once for each
+   * exchange.
+   */
+  begin(again: boolean): boolean {
+    const others = again ? this.#retrying - 1 : this.#retrying;
+    if (others >= LEAST_RETRIES) {
       if (this.#saved < 1) return false;
       this.#saved--;
     }
-    this.#retrying++;
+    if (!again) this.#retrying++;
     return true;
   }
 

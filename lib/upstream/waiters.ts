@@ -22,6 +22,11 @@ export class Waiters {
     this.#queue.add(waiter);
   }
 
+  /** Before all others. */
+  addFirst(waiter: Waiter): void {
+    this.#queue.addFirst(waiter);
+  }
+
   remove(waiter: Waiter): void {
     this.#queue.remove(waiter);
   }
