@@ -33,6 +33,7 @@ import { tlsBulk } from './scenarios/tls-bulk.ts';
 import { tlsHandshakes } from './scenarios/tls-handshakes.ts';
 import { tlsResumption } from './scenarios/tls-resumption.ts';
 import { tlsSmall } from './scenarios/tls-small.ts';
+import { twoWorkers } from './scenarios/two-workers.ts';
 import { websocketEcho } from './scenarios/websocket-echo.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -43,7 +44,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...[tlsSmall, tlsHandshakes, tlsResumption, tlsBulk],
   h2Small,
   ...[idleConnections, idleConnectionsTls, slowClients, overload],
-  startUp,
+  ...[startUp, twoWorkers],
 ];
 
 export const PEERS: readonly Peer[] = [

@@ -130,6 +130,20 @@ export const FIGURES = {
     better: 'lower',
     meaning: 'resident memory that a second worker adds, idle',
   },
+  workersCost: {
+    heading: 'two ÷ one worker',
+    scale: 1,
+    decimals: 2,
+    better: 'lower',
+    meaning: 'CPU time per request with two workers, divided by that with one on the same cores',
+  },
+  oneWorkerMicros: {
+    heading: 'CPU µs, one',
+    scale: 1,
+    decimals: 1,
+    better: 'lower',
+    meaning: 'CPU time per request with one worker',
+  },
   slowdown: {
     heading: 'p99 with ÷ without slow',
     scale: 1,

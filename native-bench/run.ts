@@ -120,9 +120,16 @@ async function prepare(scope: Scope, bench: Bench, scenario: Scenario): Promise<
  * before the proxy is. There it shares the proxy's core where there are only two.
  */
 function coresFor({ cores, ratePerSecond }: Bench, scenario: Scenario): Cores {
+  if (scenario.procedure === 'workers') return shareCores(cores);
   const shared = cores.origin.join() === cores.load.join() && cores.proxy.join() !== cores.load.join();
   const open = OPEN.includes(scenario.procedure) || ratePerSecond !== null;
   return open && shared ? { ...cores, origin: cores.proxy } : cores;
+}
+
+/** Everything runs on all of them: there may be only two, and two workers need both. */
+function shareCores({ proxy, origin, load }: Cores): Cores {
+  const all = [...new Set([...proxy, ...origin, ...load])];
+  return { proxy: all, origin: all, load: all, threaded: false };
 }
 
 async function measureOrigin(walk: Walk): Promise<number | null> {
@@ -222,7 +229,7 @@ async function takeTurns(walk: Walk, running: RunningPeer[]): Promise<Round[]> {
 /** Procedures with an open loop of their own, which only our own generator can drive. */
 const OPEN: readonly ProcedureName[] = ['slow-clients', 'overload'];
 /** Procedures that start peers of their own. */
-const UNWARMED: readonly ProcedureName[] = ['idle', 'start'];
+const UNWARMED: readonly ProcedureName[] = ['idle', 'start', 'workers'];
 const ORIGIN_SECONDS = 2;
 
 const GENERATORS: Readonly<Record<GeneratorName, string>> = {

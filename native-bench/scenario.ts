@@ -8,9 +8,9 @@ import type { Setup } from './peers/peer.ts';
 /**
  * How a round is taken: `load` puts the load on for some seconds; `idle` opens connections and weighs them; `slow-clients`
  * compares quick clients with and without slow ones beside them; `overload` offers more than the proxy can take; `start`
- * starts it.
+ * starts it; `workers` compares it with two workers to itself with one.
  */
-export type ProcedureName = 'load' | 'idle' | 'slow-clients' | 'overload' | 'start';
+export type ProcedureName = 'load' | 'idle' | 'slow-clients' | 'overload' | 'start' | 'workers';
 
 export interface Scenario {
   readonly name: string;

@@ -12,6 +12,11 @@ export class Queue {
   #first: Queued | null = null;
   #last: Queued | null = null;
 
+  /** Who has waited longest, null when nobody waits. */
+  get first(): Queued | null {
+    return this.#first;
+  }
+
   /** Adds at the end. An entry waits in one queue at a time. */
   add(entry: Queued): void {
     entry.queue = this;
@@ -20,6 +25,17 @@ export class Queue {
     if (this.#last === null) this.#first = entry;
     else this.#last.behind = entry;
     this.#last = entry;
+    this.size++;
+  }
+
+  /** Adds before all others. */
+  addFirst(entry: Queued): void {
+    entry.queue = this;
+    entry.ahead = null;
+    entry.behind = this.#first;
+    if (this.#first === null) this.#last = entry;
+    else this.#first.ahead = entry;
+    this.#first = entry;
     this.size++;
   }
 

@@ -9,6 +9,11 @@ import { probe } from './probe.ts';
 /** Part of an interval that checks are spread by, so that they do not come to all endpoints at once for ever. */
 const JITTER = 0.1;
 
+/** First checks that are made at once; so few say soon what is well. */
+const AT_ONCE = 16;
+/** How far apart the others are, in ms, unless there are so many that they would take longer than an interval. */
+const APART_MS = 5;
+
 /** What is known of one endpoint. */
 interface Checked {
   readonly endpoint: Endpoint;
@@ -21,12 +26,14 @@ interface Checked {
 export class HealthChecker {
   readonly #cluster: Cluster;
   readonly #options: HealthOptions;
+  readonly #probe: typeof probe;
   readonly #checked = new Map<Endpoint, Checked>();
   #running = false;
 
-  constructor(cluster: Cluster, options: HealthOptions) {
+  constructor(cluster: Cluster, options: HealthOptions, check = probe) {
     this.#cluster = cluster;
     this.#options = options;
+    this.#probe = check;
     cluster.onMembers = () => this.#follow();
   }
 
@@ -50,21 +57,33 @@ export class HealthChecker {
       end(checked);
       this.#checked.delete(endpoint);
     }
+    const fresh: Checked[] = [];
     for (const endpoint of members) {
       if (this.#checked.has(endpoint)) continue;
       const checked: Checked = { endpoint, contrary: 0, timer: null, cancel: null };
       this.#checked.set(endpoint, checked);
-      this.#check(checked);
+      fresh.push(checked);
     }
+    const apartMs = Math.min(APART_MS, this.#options.intervalMs / fresh.length);
+    for (const [place, checked] of fresh.entries()) {
+      if (place < AT_ONCE) this.#check(checked);
+      else this.#checkIn(checked, (place - AT_ONCE + 1) * apartMs);
+    }
+  }
+
+  #checkIn(checked: Checked, ms: number): void {
+    checked.timer = setTimeout(() => this.#check(checked), ms);
+    checked.timer.unref();
   }
 
   #check(checked: Checked): void {
     checked.timer = null;
     checked.endpoint.stats.checks++;
-    checked.cancel = probe(this.#cluster, checked.endpoint, this.#options, (fault) => {
+    checked.cancel = this.#probe(this.#cluster, checked.endpoint, this.#options, (fault, ours) => {
       checked.cancel = null;
-      this.#judge(checked, fault);
-      this.#wait(checked);
+      // When we have no descriptor left, that says nothing of the endpoint; the next check comes soon.
+      if (!ours) this.#judge(checked, fault);
+      this.#wait(checked, ours);
     });
   }
 
@@ -88,12 +107,11 @@ export class HealthChecker {
     this.#cluster.found(endpoint, well ? 'up' : 'down', reason);
   }
 
-  #wait(checked: Checked): void {
+  #wait(checked: Checked, soon: boolean): void {
     if (!this.#running || this.#checked.get(checked.endpoint) !== checked) return;
     const { intervalMs, fastMs } = this.#options;
-    const ms = checked.contrary > 0 ? Math.min(fastMs, intervalMs) : intervalMs;
-    checked.timer = setTimeout(() => this.#check(checked), ms * (1 - JITTER + 2 * JITTER * Math.random()));
-    checked.timer.unref();
+    const ms = soon || checked.contrary > 0 ? Math.min(fastMs, intervalMs) : intervalMs;
+    this.#checkIn(checked, ms * (1 - JITTER + 2 * JITTER * Math.random()));
   }
 }
 

@@ -1,7 +1,7 @@
 // One check of one endpoint: over the same connections as traffic, with its TLS, its PROXY header and its version of HTTP,
 // so that what is well for the one is well for the other.
 
-import { type ProxyError, proxyError } from '../base/errors.ts';
+import { dialError, type ProxyError, proxyError } from '../base/errors.ts';
 import { UpstreamConnection } from '../http/h1/upstream.ts';
 import type { Upstream, UpstreamUser } from '../http/upstream.ts';
 import type { Connection, Receiver } from '../io/connection.ts';
@@ -14,8 +14,8 @@ import type { Fields } from '../wire/fields.ts';
 import type { ResponseHead } from '../wire/http1/head.ts';
 import { grpcAnswer, grpcQuestion } from './grpc.ts';
 
-/** What a check has found: '' when all is well, else what is wrong in a few words. */
-export type Found = (fault: string) => void;
+/** What a check has found: '' when all is well, else what is wrong in a few words; `ours`: the endpoint was not even asked. */
+export type Found = (fault: string, ours: boolean) => void;
 
 /** Most of a body that is looked at. */
 const BODY_BYTES = 64 * 1024;
@@ -46,11 +46,11 @@ class Once {
     this.#timer.unref();
   }
 
-  end(fault: string | null): void {
+  end(fault: string | null, ours = false): void {
     if (this.over) return;
     this.over = true;
     clearTimeout(this.#timer);
-    if (fault !== null) this.#found(fault);
+    if (fault !== null) this.#found(fault, ours);
   }
 }
 
@@ -92,18 +92,18 @@ class DialProbe implements Receiver {
   drained(): void {}
 
   closed(error: NodeJS.ErrnoException | null): void {
-    this.#end(error?.code ?? 'closed');
+    this.#end(error?.code ?? 'closed', error !== null && dialError(error).kind.side === 'proxy');
   }
 
   expired(): void {}
 
   crashed(error: unknown): void {
-    this.#end('internal');
+    this.#end('internal', true);
     throw error;
   }
 
-  #end(fault: string): void {
-    this.#once.end(fault);
+  #end(fault: string, ours = false): void {
+    this.#once.end(fault, ours);
     this.#connection.destroy();
   }
 }
@@ -117,7 +117,8 @@ class HttpProbe implements UpstreamUser {
   #upstream: Upstream;
   #status = 0;
   #message = '';
-  #body = '';
+  readonly #body: Buffer[] = [];
+  #bodyBytes = 0;
 
   constructor(cluster: Cluster, endpoint: Endpoint, options: HealthOptions, found: Found) {
     this.#cluster = cluster;
@@ -165,7 +166,10 @@ class HttpProbe implements UpstreamUser {
   }
 
   replyData(bytes: Uint8Array, start: number, end: number): void {
-    if (this.#body.length < BODY_BYTES) this.#body += Buffer.from(bytes.subarray(start, end)).toString('latin1');
+    const length = Math.min(end - start, BODY_BYTES - this.#bodyBytes);
+    if (length <= 0) return;
+    this.#body.push(Buffer.from(bytes.subarray(start, start + length)));
+    this.#bodyBytes += length;
   }
 
   replied(trailers: Fields | null): void {
@@ -182,7 +186,8 @@ class HttpProbe implements UpstreamUser {
   drained(): void {}
 
   failed(error: ProxyError): void {
-    this.#once.end(error.detail === '' ? error.code : `${error.code} ${error.detail}`);
+    const fault = error.detail === '' ? error.code : `${error.code} ${error.detail}`;
+    this.#once.end(fault, error.kind.side === 'proxy');
   }
 
   expired(): ProxyError | null {
@@ -191,9 +196,9 @@ class HttpProbe implements UpstreamUser {
 
   #judge(): string {
     const { kind, statuses, body } = this.#options;
-    if (kind === 'grpc') return grpcAnswer(this.#status, this.#message, this.#body);
+    if (kind === 'grpc') return grpcAnswer(this.#status, this.#message, Buffer.concat(this.#body).toString('latin1'));
     if (!statuses.some(([from, to]) => this.#status >= from && this.#status <= to)) return `status ${this.#status}`;
-    return body === null || body.test(this.#body) ? '' : 'the body does not match';
+    return body === null || body.test(Buffer.concat(this.#body).toString()) ? '' : 'the body does not match';
   }
 }
 

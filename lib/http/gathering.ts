@@ -5,6 +5,7 @@ import { type ProxyError, proxyError } from '../base/errors.ts';
 import { wheel } from '../io/connection.ts';
 import { Timed } from '../io/wheel.ts';
 import type { Pool } from '../upstream/pool.ts';
+import { crash } from './blame.ts';
 import type { UpstreamConnection } from './h1/upstream.ts';
 import { STREAMS } from './h2/session.ts';
 import type { UpstreamSession } from './h2/upstream.ts';
@@ -83,16 +84,17 @@ export class Gathering extends Timed {
   /** It is a connection for one: all must look for others. */
   dissolve(): void {
     this.close();
-    for (let guest = this.next(); guest !== null; guest = this.next()) guest.anew();
+    this.#tell((guest) => guest.anew());
   }
 
   failed(error: ProxyError): void {
     this.close();
-    for (let guest = this.next(); guest !== null; guest = this.next()) guest.failed(error);
+    this.#tell((guest) => guest.failed(error));
   }
 
-  /** The connection broke before its settings came. */
-  broken(reason: string): void {
+  /** The connection broke before its settings came. `told`: whoever has a stream on it has heard of that. */
+  broken(reason: string, told: boolean): void {
+    this.connection.blamed ||= told;
     this.failed(proxyError('connect_failed', reason));
   }
 
@@ -100,5 +102,18 @@ export class Gathering extends Timed {
   close(): void {
     wheel.remove(this);
     if (this.#pool.gathering === this) this.#pool.gathering = null;
+  }
+
+  /** Tells them all, whatever comes of it: what one of them throws is its own affair. */
+  #tell(say: (guest: Guest) => void): void {
+    const guest = this.next();
+    if (guest === null) return;
+    try {
+      say(guest);
+    } catch (error) {
+      guest.failed(crash(error));
+    } finally {
+      this.#tell(say);
+    }
   }
 }

@@ -7,9 +7,11 @@ import type { Connection } from '../io/connection.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ResponseHead } from '../wire/http1/head.ts';
+import { blame } from './blame.ts';
 import type { Guest } from './gathering.ts';
 import type { Kept } from './kept.ts';
 import { leaseDialed, leaseOpen } from './lease.ts';
+import { retryAfterMs } from './repeat.ts';
 import type { Upstream } from './upstream.ts';
 
 /** Whom a hedge stands in for. */
@@ -18,8 +20,8 @@ export interface Hedged extends Guest {
   accepts(status: number): boolean;
   /** The hedge has answered first: what was under way before is given up, and this is heard. */
   choose(hedge: Hedge): void;
-  /** The hedge has come to nothing. */
-  lost(hedge: Hedge): void;
+  /** The hedge has come to nothing. `restMs`: its endpoint wants to be left alone for so long; 0: it has not said so. */
+  lost(hedge: Hedge, restMs: number): void;
 }
 
 export class Hedge implements Guest {
@@ -92,7 +94,7 @@ export class Hedge implements Guest {
   replyHead(head: ResponseHead, last: boolean): void {
     // What comes before an answer is passed on from the first that was asked alone.
     if (head.status < 200) return;
-    if (!this.#user.accepts(head.status)) return this.#refuse(head.status);
+    if (!this.#user.accepts(head.status)) return this.#refuse(head);
     this.#user.choose(this);
     this.#user.replyHead(head, last);
   }
@@ -111,19 +113,14 @@ export class Hedge implements Guest {
     if (!this.#end()) return;
     this.#cluster.undecided(this.endpoint);
     this.#leave();
-    this.#user.lost(this);
+    this.#user.lost(this, 0);
   }
 
   failed(error: ProxyError): void {
     if (!this.#end()) return;
-    const { stats } = this.endpoint;
-    if (error.kind.retry === 'always') stats.connectFailures++;
-    else stats.failures++;
-    // Connections that were kept open are closed by the most sound of endpoints.
-    if (this.#upstream?.reused && error.kind.retry === 'unsent') this.#cluster.undecided(this.endpoint);
-    else this.#cluster.failed(this.endpoint, error.code);
+    blame(this.#cluster, this.endpoint, this.#upstream, error);
     this.#leave();
-    this.#user.lost(this);
+    this.#user.lost(this, 0);
   }
 
   expired(): ProxyError {
@@ -131,12 +128,14 @@ export class Hedge implements Guest {
   }
 
   /** An answer that would be tried again: whoever was asked first may have a better one. */
-  #refuse(status: number): void {
+  #refuse(head: ResponseHead): void {
     if (!this.#end()) return;
+    const { status } = head;
+    const restMs = retryAfterMs(head, Date.now());
     this.#upstream!.abandon(this);
     this.#cluster.answered(this.endpoint, status, this.#cluster.measures ? performance.now() - this.sentMs : 0);
     this.#leave();
-    this.#user.lost(this);
+    this.#user.lost(this, restMs);
   }
 
   /** Over, if it is still its own; only then what it holds is to be given back. */

@@ -10,6 +10,7 @@ import type { Fields } from '../wire/fields.ts';
 import type { RequestHead, ResponseHead } from '../wire/http1/head.ts';
 import { memory } from '../wire/http1/llhttp.ts';
 import { Method } from '../wire/http1/method.ts';
+import { blame } from './blame.ts';
 import type { Action, Exchange } from './exchange.ts';
 import type { Guest } from './gathering.ts';
 import { Kept } from './kept.ts';
@@ -93,9 +94,11 @@ class Tee implements Sink<RequestHead> {
     if (kept === null) return;
     const endpoint = this.#cluster.pickAvailable([], 0);
     if (endpoint === null) return;
+    const copy = new Copy(kept, this.#chunked, this.#bodyless, this.#cluster, this.#copies, this.#log);
     try {
-      new Copy(kept, this.#chunked, this.#bodyless, this.#cluster, this.#copies, this.#log).send(endpoint);
+      copy.send(endpoint);
     } catch (error) {
+      copy.cancel();
       this.#log.limited('mirror', 1000).error('copy of a request not sent', { cluster: this.#cluster.name, error });
     }
   }
@@ -110,6 +113,9 @@ class Copy implements Guest {
   readonly #copies: Copies;
   readonly #log: Log;
   #endpoint: Endpoint | null = null;
+  #upstream: Upstream | null = null;
+  /** When it was sent, where that is measured. */
+  #sentMs = 0;
 
   constructor(kept: Kept, chunked: boolean, bodyless: boolean, cluster: Cluster, copies: Copies, log: Log) {
     this.#kept = kept;
@@ -127,16 +133,26 @@ class Copy implements Guest {
     this.#copies.underway++;
     const upstream = leaseOpen(endpoint, false);
     if (upstream !== null) this.connected(upstream);
-    else leaseDialed(this.#cluster, endpoint, this, false);
+    else this.#upstream = leaseDialed(this.#cluster, endpoint, this, false);
+  }
+
+  /** Something has gone wrong with us: as if it had never been. */
+  cancel(): void {
+    this.#upstream?.abandon(this);
+    if (this.#endpoint !== null) this.#cluster.undecided(this.#endpoint);
+    this.#end();
   }
 
   anew(): void {
+    this.#cluster.undecided(this.#endpoint!);
     this.#end();
     const endpoint = this.#cluster.pickAvailable([], 0);
     if (endpoint !== null) this.send(endpoint);
   }
 
   connected(upstream: Upstream): void {
+    this.#upstream = upstream;
+    this.#sentMs = this.#cluster.measures ? performance.now() : 0;
     upstream.begin(this, this.#bodyless, false, this.#chunked);
     this.#kept.send(upstream);
     upstream.requestComplete = true;
@@ -144,7 +160,9 @@ class Copy implements Guest {
   }
 
   replyHead(head: ResponseHead): void {
-    if (head.status >= 200) this.#cluster.succeeded(this.#endpoint!, 0);
+    const { status } = head;
+    if (status < 200) return;
+    this.#cluster.answered(this.#endpoint!, status, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
   }
 
   replyData(): void {}
@@ -162,9 +180,9 @@ class Copy implements Guest {
 
   failed(error: ProxyError): void {
     const endpoint = this.#endpoint;
-    this.#end();
     if (endpoint === null) return;
-    this.#cluster.failed(endpoint, error.code);
+    blame(this.#cluster, endpoint, this.#upstream, error);
+    this.#end();
     const told = { cluster: this.#cluster.name, endpoint: endpoint.name, cause: error.code, detail: error.detail };
     this.#log.limited(`mirror ${error.code}`, 1000).warn('copy of a request not answered', told);
   }
@@ -177,6 +195,8 @@ class Copy implements Guest {
     if (this.#endpoint === null) return;
     this.#endpoint.leave();
     this.#endpoint = null;
+    this.#upstream = null;
     this.#copies.underway--;
+    if (this.#cluster.capped) this.#cluster.wake();
   }
 }

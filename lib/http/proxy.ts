@@ -15,12 +15,14 @@ import type { RequestHead, ResponseHead } from '../wire/http1/head.ts';
 import { memory } from '../wire/http1/llhttp.ts';
 import { Method } from '../wire/http1/method.ts';
 import { cookieOf, hashOf } from './affinity.ts';
+import { blame, crash } from './blame.ts';
 import type { Action, Exchange } from './exchange.ts';
 import { Hedge, type Hedged } from './hedge.ts';
 import { Kept } from './kept.ts';
 import { leaseDialed, leaseOpen } from './lease.ts';
 import { badStatus, causeOf, isIdempotent, retryAfterMs } from './repeat.ts';
 import { writeRequestHead, written } from './request-writer.ts';
+import { Resting } from './resting.ts';
 import type { Sink, Source } from './sink.ts';
 import { trailerLines } from './trailers.ts';
 import type { Upstream } from './upstream.ts';
@@ -53,6 +55,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   #endpoint: Endpoint | null = null;
   /** Where dials have failed. */
   readonly #tried: Endpoint[] = [];
+  /** Which of them have asked to be left alone. */
+  readonly #resting = new Resting();
   #upstream: Upstream | null = null;
   /** The request so far: what waits for a connection, and what may have to be sent again. */
   readonly #kept = new Kept();
@@ -63,6 +67,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   #policy: RetryOptions = null as never;
   /** Tries after the first that policy and budget have allowed. */
   #attempts = 0;
+  /** Whether it counts among those that are tried again. */
   #inBudget = false;
   /** Whether sending it twice does no harm. */
   #repeatable = false;
@@ -107,6 +112,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#awaitsContinue = false;
     this.#endpoint = null;
     this.#tried.length = 0;
+    if (this.#resting.size > 0) this.#resting.clear();
     exchange.reply.source = this;
     cluster.begun();
   }
@@ -271,14 +277,22 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       this.#log.error('exchange failed', { detail: error.detail, request: this.#exchange!.id() });
       return this.#giveUp(error);
     }
+    const cluster = this.#cluster;
     this.#upstream = null;
-    this.#leaveEndpoint();
+    this.#endpoint = null;
+    // An endpoint may wait for a body that its client withholds: else clients could put it aside.
+    const withheld = this.#awaitsContinue && !this.#requestOver;
+    if (withheld && error.code === 'response_timeout') cluster.undecided(endpoint);
+    else blame(cluster, endpoint, upstream, error);
+    endpoint.leave();
+    this.#goOn(upstream, endpoint, error);
+    // Its place under a cap is its own as long as it goes on at once.
+    if (cluster.capped) cluster.wake();
+  }
+
+  /** What comes after a failure: another endpoint, another try, or the end. */
+  #goOn(upstream: Upstream, endpoint: Endpoint, error: ProxyError): void {
     const refused = error.kind.retry === 'always';
-    if (refused) endpoint.stats.connectFailures++;
-    else endpoint.stats.failures++;
-    // Connections that were kept open are closed by the most sound of endpoints.
-    if (upstream.reused && error.kind.retry === 'unsent') this.#cluster.undecided(endpoint);
-    else this.#cluster.failed(endpoint, error.code);
     if (this.#hedge !== null) {
       this.#tell('no answer from endpoint, another has been asked', endpoint, error);
       this.#tried.push(endpoint);
@@ -306,9 +320,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       // a fresh connection to it would still be accepted, and then reset.
       this.#tried.push(endpoint);
       const other = this.#cluster.pick(this.#tried, this.#hash);
-      if (other?.pool.roomy) return this.#dial(other);
+      if (other?.pool.roomy && !this.#isResting(other)) return this.#dial(other);
       if (other !== null) this.#cluster.undecided(other);
-      return this.#dial(endpoint);
+      // Its place may have been taken meanwhile.
+      return endpoint.pool.roomy ? this.#dial(endpoint) : this.proceed();
     }
     if (this.#tryAgain(endpoint, causeOf(error), repeatable)) {
       this.#tell('no answer from endpoint, trying again', endpoint, error);
@@ -325,6 +340,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const cluster = this.#cluster;
     cluster.answered(endpoint, status, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
     if (this.accepts(status)) return false;
+    this.#rest(endpoint, retryAfterMs(head, Date.now()));
     if (this.#hedge !== null) {
       this.#abandonFirst();
       this.#tell('endpoint answers with an error, another has been asked', endpoint, badStatus(status));
@@ -332,9 +348,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       this.#adopt(this.#hedge);
       return true;
     }
-    // Whoever wants to be left alone for long is, unless there are others.
-    const alone = cluster.endpoints.length - this.#tried.length < 2;
-    if (alone && retryAfterMs(head) > this.#policy.longestBackoffMs) return false;
+    if (this.#restMs() > this.#policy.longestBackoffMs) return false;
     const upstream = this.#upstream!;
     if (!this.#mayTryAgain()) return false;
     this.#upstream = null;
@@ -347,7 +361,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   /** `unseen`: nothing of the request has reached it. */
   #tryAgain(endpoint: Endpoint, cause: RetryCause | null, unseen: boolean): boolean {
-    if (cause === null || !this.#policy.on.has(cause) || !this.#mayTryAgain(unseen)) return false;
+    if (cause === null || !this.#policy.on.has(cause)) return false;
+    if (this.#restMs() > this.#policy.longestBackoffMs || !this.#mayTryAgain(unseen)) return false;
     this.#waitAndTry(endpoint);
     return true;
   }
@@ -355,7 +370,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   /** Whether policy and budget allow one more; then it is begun. */
   #mayTryAgain(unseen = false): boolean {
     if (!(this.#repeatable || unseen) || !this.#keeping || this.#attempts >= this.#policy.attempts) return false;
-    if (!this.#inBudget && !this.#cluster.beginRetry()) return false;
+    if (!this.#cluster.beginRetry(this.#inBudget)) return false;
     this.#inBudget = true;
     this.#attempts++;
     return true;
@@ -368,16 +383,45 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#tried.push(endpoint);
     const { backoffMs, longestBackoffMs } = this.#policy;
     const most = Math.min(backoffMs * 2 ** (this.#attempts - 1), longestBackoffMs);
+    // Timers may be early by a part of a millisecond.
+    const restMs = this.#resting.size === 0 ? 0 : Math.ceil(this.#restMs()) + 1;
     // Somewhere between none and all, so that what failed together does not come back together.
+    const pauseMs = Math.max(Math.random() * most, restMs);
     this.#backoff = setTimeout(() => {
       this.#backoff = null;
       try {
+        this.#forgive();
         this.proceed();
       } catch (error) {
-        this.#giveUp(proxyError('internal', error instanceof Error ? (error.stack ?? '') : String(error)));
+        this.#giveUp(crash(error));
       }
       flush();
-    }, Math.random() * most);
+    }, pauseMs);
+  }
+
+  /** `endpoint` wants to be left alone for `ms`; 0: it has not said so. */
+  #rest(endpoint: Endpoint, ms: number): void {
+    if (ms > 0) this.#resting.add(endpoint, performance.now() + ms);
+  }
+
+  /** How long it is until some endpoint may be asked. */
+  #restMs(): number {
+    return this.#resting.size === 0 ? 0 : this.#resting.leastMs(this.#cluster.endpoints, performance.now());
+  }
+
+  /** When all have been tried, those are as good as any that have not asked to be left alone. */
+  #forgive(): void {
+    if (this.#resting.size === 0) return;
+    const tried = this.#tried;
+    for (const endpoint of this.#cluster.endpoints) if (endpoint.standing.eligible && !tried.includes(endpoint)) return;
+    const now = performance.now();
+    let kept = 0;
+    for (const endpoint of tried) if (this.#resting.has(endpoint, now)) tried[kept++] = endpoint;
+    tried.length = kept;
+  }
+
+  #isResting(endpoint: Endpoint): boolean {
+    return this.#resting.size > 0 && this.#resting.has(endpoint, performance.now());
   }
 
   accepts(status: number): boolean {
@@ -390,8 +434,9 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#adopt(hedge);
   }
 
-  lost(hedge: Hedge): void {
+  lost(hedge: Hedge, restMs: number): void {
     this.#hedge = null;
+    this.#rest(hedge.endpoint, restMs);
     this.#tried.push(hedge.endpoint);
   }
 
@@ -437,7 +482,6 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   /** There may be room in the cluster. */
   proceed(): void {
-    wheel.disarm(this);
     const upstream = this.#acquire();
     if (upstream !== null) this.#sendKept(upstream, true);
   }
@@ -449,10 +493,24 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   #acquire(): Upstream | null {
     const cluster = this.#cluster;
     const endpoint = this.#boundEndpoint() ?? cluster.pickAvailable(this.#tried, this.#hash);
+    // Who is woken in vain keeps its place in the queue, and its deadline.
+    const waiting = this.queue !== null;
     if (endpoint === null) {
-      const refusal = cluster.wait(this);
+      if (waiting) return null;
+      // Who has been at an endpoint has been here longer than anybody in the queue.
+      const refusal = cluster.wait(this, this.#tried.length > 0 || this.#attempts > 0);
       if (refusal !== null) this.#giveUp(proxyError(refusal));
       else wheel.arm(this, cluster.options.pool.queueTimeoutMs);
+      return null;
+    }
+    if (waiting) {
+      cluster.leave(this);
+      wheel.disarm(this);
+    }
+    if (this.#isResting(endpoint)) {
+      // Those that could have been asked in its place have gone meanwhile.
+      cluster.undecided(endpoint);
+      this.#giveUp(proxyError('no_endpoint'));
       return null;
     }
     const upstream = leaseOpen(endpoint, this.#exchange!.upgrading);
@@ -464,8 +522,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   /** The one that the client's cookie names, while it can be used. */
   #boundEndpoint(): Endpoint | null {
     const endpoint = this.#bound;
-    if (endpoint === null || !endpoint.standing.eligible || this.#tried.includes(endpoint)) return null;
-    return endpoint.pool.available ? endpoint : null;
+    if (endpoint === null || this.#tried.includes(endpoint)) return null;
+    return this.#cluster.take(endpoint) ? endpoint : null;
   }
 
   #dial(endpoint: Endpoint): void {
@@ -531,7 +589,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     if (other === null) return this.#armHedge();
     this.#hedgeable = false;
     if (other === first) return;
-    if (asked.includes(other) || !this.#mayTryAgain()) return cluster.undecided(other);
+    // One that is said to be ill is for those who have nobody else.
+    if (!other.standing.eligible || asked.includes(other) || !this.#mayTryAgain()) return cluster.undecided(other);
     cluster.stats.hedges++;
     // Known before it begins: it may be lost while it does.
     this.#hedge = new Hedge(cluster, other, this, this.#kept, this.#exchange!.method === Method.HEAD);

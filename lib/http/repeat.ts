@@ -3,6 +3,7 @@
 
 import { type ProxyError, proxyError } from '../base/errors.ts';
 import type { RetryCause } from '../base/retries.ts';
+import { parseHttpDate } from '../wire/date.ts';
 import type { ResponseHead } from '../wire/http1/head.ts';
 import { Method } from '../wire/http1/method.ts';
 
@@ -33,11 +34,13 @@ export function causeOf({ code }: ProxyError): RetryCause | null {
 
 const RETRY_AFTER = Buffer.from('retry-after');
 
-/** Retry-After in seconds as ms; 0 without one, or with a date, which is not worth its reading. */
-export function retryAfterMs({ fields }: ResponseHead): number {
+/** Retry-After, seconds or a date (RFC 9110 10.2.3), as ms from `nowMs`, which counts from 1970; 0 without one. */
+export function retryAfterMs({ fields }: ResponseHead, nowMs: number): number {
   const field = fields.find(RETRY_AFTER);
   const value = field < 0 ? '' : fields.value(field);
-  return /^\d{1,9}$/.test(value) ? Number(value) * 1000 : 0;
+  if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
+  const untilMs = value === '' ? Number.NaN : parseHttpDate(value, nowMs);
+  return untilMs > nowMs ? untilMs - nowMs : 0;
 }
 
 /** Methods that may be repeated (RFC 9110 9.2.2), as far as we know them. */

@@ -10,10 +10,15 @@ import type { ResponseHead } from '../wire/http1/head.ts';
 /** A connection, or a stream of one, for one exchange. */
 export interface Upstream {
   readonly endpoint: Endpoint;
-  /** Whether the connection has served an exchange before: the origin may have closed it meanwhile. */
+  /**
+   * Whether the connection has served an exchange before: the origin may have closed it meanwhile. A stream that ends says
+   * so only when it was lost with its connection.
+   */
   readonly reused: boolean;
   /** Whether it is one stream of several on a connection, any of which may be refused on its own. */
   readonly multiplexed: boolean;
+  /** Whether its failure has been held against the endpoint. */
+  blamed: boolean;
   /** Whether enough waits to be sent that no more should be added. */
   readonly blocked: boolean;
   /** Whether all of the request has been handed over. */

@@ -5,6 +5,7 @@ import type { Connection } from '../io/connection.ts';
 import { flush } from '../io/send.ts';
 import type { Cluster, Keeper } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
+import { blame } from './blame.ts';
 import type { Guest } from './gathering.ts';
 import { leaseDialed } from './lease.ts';
 import type { Upstream } from './upstream.ts';
@@ -43,7 +44,8 @@ export class Warmer implements Keeper {
       // One of HTTP/2 is as good as many.
       const missing = pool.share() !== null ? 0 : this.#least - pool.open;
       for (let i = 0; i < Math.min(missing, AT_ONCE) && pool.roomy && pool.gathering === null; i++) {
-        leaseDialed(this.#cluster, endpoint, new Warming(this.#cluster, endpoint), false);
+        const warming = new Warming(this.#cluster, endpoint);
+        warming.upstream = leaseDialed(this.#cluster, endpoint, warming, false);
       }
     }
   }
@@ -53,6 +55,8 @@ export class Warmer implements Keeper {
 class Warming implements Guest {
   readonly #cluster: Cluster;
   readonly #endpoint: Endpoint;
+  /** What is being dialed. */
+  upstream: Upstream | null = null;
 
   constructor(cluster: Cluster, endpoint: Endpoint) {
     this.#cluster = cluster;
@@ -64,7 +68,7 @@ class Warming implements Guest {
   }
 
   failed(error: ProxyError): void {
-    this.#cluster.failed(this.#endpoint, error.code);
+    blame(this.#cluster, this.#endpoint, this.upstream, error);
   }
 
   expired(): null {

@@ -3,22 +3,19 @@
 
 import type { ErrorCode } from '../base/errors.ts';
 import { disabledLevel, type Log } from '../base/log.ts';
-import { Queue, type Queued } from '../base/queue.ts';
+import { flush } from '../io/send.ts';
 import type { Originator } from '../tls/originator.ts';
+import { Choice } from './choice.ts';
 import { Concurrency } from './concurrency.ts';
 import { Ejection } from './ejection.ts';
 import { Endpoint, type Load } from './endpoint.ts';
 import { type ChangeRefusal, type EndpointChange, Membership } from './membership.ts';
 import type { ClusterOptions, EndpointOptions } from './options.ts';
-import { createPicker, type Picker } from './picker.ts';
-import { select } from './selection.ts';
+import { RetryBudget } from './retry-budget.ts';
 import { Sticky } from './sticky.ts';
+import { type Waiter, Waiters } from './waiters.ts';
 
-/** Who waits for an endpoint with room. */
-export interface Waiter extends Queued {
-  /** There may be room now: pick again. */
-  proceed(): void;
-}
+export type { Waiter };
 
 /** Looks after endpoints while the cluster is in use: checks them, or finds them. */
 export interface Keeper {
@@ -40,14 +37,6 @@ export interface ClusterObserver {
 
 /** How often standings are looked at that change with time. */
 const TICK_MS = 1000;
-/** Retries that may be under way however little else is, so that a quiet cluster has some too. */
-const LEAST_RETRIES = 3;
-/**
- * Retries that can be saved while all goes well, or as many as are under way: an endpoint that stops answering takes its
- * whole share of them with it at once, and each is worth another try. What goes on failing has the budget alone.
- */
-const MOST_SAVED = 100;
-
 const SILENT: Log = {
   debug: disabledLevel,
   info: disabledLevel,
@@ -79,19 +68,15 @@ export class Cluster {
   readonly #log: Log;
   readonly #load: Load = { active: 0 };
   readonly #ejection: Ejection | null;
-  readonly #waiting = new Queue();
+  readonly #waiting = new Waiters();
+  readonly #budget = new RetryBudget();
   #members: Membership;
-  /** What they were when they last changed, as text. */
-  #known = '';
   #endpoints: readonly Endpoint[] = [];
-  #picker: Picker = createPicker('round-robin', null, []);
-  #retrying = 0;
-  #saved = 0;
+  #byName: ReadonlyMap<string, Endpoint> = new Map();
+  #choice: Choice;
   #panicking = false;
-  #ramping = false;
-  /** Some endpoint is on trial, so that choices must be looked at. */
-  #trials = false;
   #timer: NodeJS.Timeout | null = null;
+  #due: NodeJS.Immediate | null = null;
   /** Who looks after its endpoints besides; they start and stop with it. */
   #keepers: readonly Keeper[] = [];
 
@@ -113,9 +98,9 @@ export class Cluster {
             () => this.#endpoints,
             (endpoint, reason) => this.#judged(endpoint, reason),
           );
+    this.#choice = new Choice([], options, 0);
     this.#members = new Membership(options.endpoints);
-    this.#known = textOf(this.#members.list());
-    this.update(options.endpoints);
+    this.#replace(this.#members.list());
   }
 
   get endpoints(): readonly Endpoint[] {
@@ -193,6 +178,8 @@ export class Cluster {
       standing.ejections = was.ejections;
       if (was.trial !== 'none') standing.trial = 'wanted';
     }
+    // Its turns begin anywhere.
+    this.#choice = new Choice([], this.options, 0);
     this.publish();
   }
 
@@ -209,40 +196,11 @@ export class Cluster {
     return refusal;
   }
 
-  /** These are its endpoints from now on. Those that stay keep their connections and standing, others drain. */
-  update(endpoints: readonly EndpointOptions[]): void {
-    const before = new Map(this.#endpoints.map((endpoint) => [endpoint.name, endpoint]));
-    const now = performance.now();
-    const first = before.size === 0;
-    this.#endpoints = endpoints.map((options) => {
-      const fresh = new Endpoint(options, this.options.pool, this.#load);
-      const known = before.get(fresh.name);
-      if (known === undefined) {
-        if (!first) fresh.standing.rampFromMs = now;
-        fresh.standing.draining = options.draining === true;
-        return fresh;
-      }
-      before.delete(fresh.name);
-      known.options = options;
-      this.#setDraining(known, options.draining === true);
-      return known;
-    });
-    for (const gone of before.values()) {
-      gone.standing.draining = true;
-      gone.pool.empty(true);
-    }
-    this.sticky?.update(this.#endpoints);
-    this.publish();
-    this.onMembers();
-  }
-
-  /** Makes the picker anew, after something that it depends on has changed. */
+  /** Makes the choice anew, now; where an exchange may be under way, `#changed` is the way. */
   publish(): void {
-    const { balance, hash } = this.options;
-    const selection = select(this.#endpoints, this.options, performance.now());
-    this.#picker = createPicker(balance, hash, selection.candidates);
-    this.#ramping = selection.ramping;
-    this.#trials = this.#endpoints.some(({ standing }) => standing.trial !== 'none');
+    const start = this.stats.published === 0 ? 0 : Math.random();
+    this.#choice = new Choice(this.#endpoints, this.options, performance.now(), this.#choice, start);
+    const { selection } = this.#choice;
     this.stats.published++;
     if (selection.panicking !== this.#panicking) {
       this.#panicking = selection.panicking;
@@ -251,49 +209,53 @@ export class Cluster {
       if (selection.panicking) this.#log.error('too few endpoints are well, so all are used', told);
       else this.#log.info('enough endpoints are well again', told);
     }
-    // Whoever waits may go on with one that is new or back.
-    for (let left = this.#waiting.size; left > 0 && this.#hasRoom(); left--) this.wake();
+    if (this.#waiting.size > 0) this.#soon();
   }
 
   /** An endpoint for a tunnel or a connection, none of `tried` if there is another; `hash` as pickers want it. Null without endpoints. */
   pick(tried: readonly Endpoint[], hash: number): Endpoint | null {
-    const chosen = this.#picker.pick(tried.length === 0 ? null : tried[tried.length - 1]!, hash);
-    if (this.#trials && chosen !== null) return this.#pickOnTrial(chosen, tried, hash);
-    // It may be the only one that is said to be well, and have failed all the same.
-    if (tried.length === 0 || chosen === null || !tried.includes(chosen)) return chosen;
-    return this.#untried(tried) ?? chosen;
+    return this.#choice.pick(tried, hash);
   }
 
   /** As `pick`, but only with room in its pool: null when every endpoint is full, and then waiting is the way. */
   pickAvailable(tried: readonly Endpoint[], hash: number): Endpoint | null {
-    if (this.#full) return null;
-    const chosen = this.pick(tried, hash);
-    if (chosen === null || chosen.pool.available) return chosen;
-    this.#ejection?.undecided(chosen);
-    for (const endpoint of this.#endpoints) {
-      if (endpoint.pool.available && endpoint.standing.eligible && endpoint.standing.trial === 'none') return endpoint;
-    }
-    return null;
+    return this.#full ? null : this.#choice.pickAvailable(tried, hash);
   }
 
-  /** Puts `waiter` at the end of the queue; answers why not when that is not possible. */
-  wait(waiter: Waiter): ErrorCode | null {
+  /**
+   * Takes `endpoint`, which is wanted for itself, as `pickAvailable` would; false when it may not be used now. One on trial
+   * gets one exchange in this way too.
+   */
+  take({ standing, pool }: Endpoint): boolean {
+    if (this.#full || !standing.eligible || standing.trial === 'underway' || !pool.available) return false;
+    if (standing.trial === 'wanted') standing.trial = 'underway';
+    return true;
+  }
+
+  /**
+   * Puts `waiter` at the end of the queue, or `ahead` of it if it has had its turn; answers why not when that is not
+   * possible.
+   */
+  wait(waiter: Waiter, ahead = false): ErrorCode | null {
+    if (waiter.queue !== null) return null;
     if (this.#endpoints.length === 0) return 'no_endpoint';
+    if (ahead) {
+      this.#waiting.addFirst(waiter);
+      return null;
+    }
     if (this.#waiting.size >= this.options.pool.queue) return 'queue_full';
     this.#waiting.add(waiter);
     return null;
   }
 
-  /** `waiter` has given up. */
+  /** `waiter` has what it waited for, or has given up. */
   leave(waiter: Waiter): void {
     this.#waiting.remove(waiter);
   }
 
   /** An endpoint has room again: whoever waits longest goes on. */
   wake(): void {
-    // Who is woken in vain goes to the end of the queue: not unless there is room.
-    if (this.#waiting.size === 0 || !this.#hasRoom()) return;
-    (this.#waiting.take() as Waiter | null)?.proceed();
+    if (this.#waiting.size > 0) this.#waiting.wake(this.#roomy);
   }
 
   /** `endpoint` has answered with this status, `tookMs` after it was sent (0: not measured). */
@@ -333,38 +295,34 @@ export class Cluster {
 
   /** An exchange begins: what its share allows is saved. */
   begun(): void {
-    const { budget } = this.options.retries;
-    if (this.#saved < Math.max(MOST_SAVED, this.#load.active)) this.#saved += budget;
+    this.#budget.save(this.options.retries.budget, this.#load.active);
   }
 
-  /** Takes a retry out of the budget; false when that is spent. `endRetry` is to follow once. */
-  beginRetry(): boolean {
-    if (this.#retrying >= LEAST_RETRIES) {
-      if (this.#saved < 1) {
-        this.stats.retriesRefused++;
-        return false;
-      }
-      this.#saved--;
-    }
-    this.#retrying++;
-    this.stats.retries++;
-    return true;
+  /**
+   * Takes a try out of the budget; false when that is spent. `again`: for an exchange that has had one. `endRetry` is to
+   * follow once for each exchange.
+   */
+  beginRetry(again = false): boolean {
+    const allowed = this.#budget.begin(again);
+    if (allowed) this.stats.retries++;
+    else this.stats.retriesRefused++;
+    return allowed;
   }
 
   endRetry(): void {
-    this.#retrying--;
+    this.#budget.end();
   }
 
   /** What active checks have found of an endpoint. */
   found(endpoint: Endpoint, health: 'up' | 'down', reason: string): void {
     const before = endpoint.standing.health;
-    if (before === health || !this.#endpoints.includes(endpoint)) return;
+    if (before === health || this.#byName.get(endpoint.name) !== endpoint) return;
     this.#believe(endpoint, health);
     this.observer?.healthChanged(this, endpoint);
     const told = { cluster: this.name, endpoint: endpoint.name, reason };
     if (health === 'down') this.#log.warn('endpoint is down', told);
     else if (before === 'down') this.#log.info('endpoint is up', told);
-    this.publish();
+    this.#changed();
   }
 
   /** Whom it would have if these were configured; `finding`: what a source has found counts as well. */
@@ -380,17 +338,17 @@ export class Cluster {
 
   /** What checks of another event loop have found. */
   hearHealth(name: string, health: 'unknown' | 'up' | 'down'): void {
-    const endpoint = this.#endpoints.find((one) => one.name === name);
+    const endpoint = this.#byName.get(name);
     if (endpoint === undefined || endpoint.standing.health === health) return;
     this.#believe(endpoint, health);
-    this.publish();
+    this.#changed();
   }
 
   /** What traffic of another event loop has met with: put aside for `forMs`, or used again (0). */
   hearEjection(name: string, forMs: number): void {
-    const endpoint = this.#endpoints.find((one) => one.name === name);
+    const endpoint = this.#byName.get(name);
     if (endpoint === undefined || this.#ejection === null) return;
-    if (this.#ejection.hear(endpoint, forMs, performance.now())) this.publish();
+    if (this.#ejection.hear(endpoint, forMs, performance.now())) this.#changed();
   }
 
   /** Its idle connections lead where it is not any more; those that are busy are closed when they have ended. */
@@ -401,7 +359,7 @@ export class Cluster {
 
   /** The same, found out by another event loop. */
   hearEviction(name: string): void {
-    this.#endpoints.find((endpoint) => endpoint.name === name)?.pool.renew();
+    this.#byName.get(name)?.pool.renew();
   }
 
   /** Closes idle connections; with `forGood` every one that becomes idle. */
@@ -425,16 +383,11 @@ export class Cluster {
     if (before === 'down') standing.rampFromMs = performance.now();
   }
 
-  /** Whether there are other endpoints now. */
+  /** Whether there are other endpoints now, or others say other things. Their order is nothing. */
   #regroup(quiet = false): boolean {
     const list = this.#members.list();
-    const known = textOf(list);
-    if (known === this.#known) return false;
-    this.#known = known;
-    const before = new Set(this.#endpoints.map(({ name }) => name));
-    const added = [...list.keys()].filter((name) => !before.has(name));
-    const removed = [...before].filter((name) => !list.has(name));
-    this.update([...list.values()]);
+    if (this.#isKnown(list)) return false;
+    const { added, removed } = this.#replace(list);
     if (!quiet) {
       this.#log.info('endpoints have changed', {
         cluster: this.name,
@@ -445,6 +398,52 @@ export class Cluster {
     }
     this.observer?.membersChanged(this, [...list.values()]);
     return true;
+  }
+
+  #isKnown(list: ReadonlyMap<string, EndpointOptions>): boolean {
+    if (list.size !== this.#byName.size) return false;
+    for (const [name, options] of list) {
+      const known = this.#byName.get(name);
+      if (known === undefined || !isSame(known.options, options)) return false;
+    }
+    return true;
+  }
+
+  /** These are its endpoints from now on. Those that stay keep their connections and standing, others drain. */
+  #replace(list: ReadonlyMap<string, EndpointOptions>): { readonly added: string[]; readonly removed: string[] } {
+    const before = this.#byName;
+    const byName = new Map<string, Endpoint>();
+    const added: string[] = [];
+    const removed: string[] = [];
+    const now = performance.now();
+    for (const [name, options] of list) {
+      let endpoint = before.get(name);
+      if (endpoint === undefined) {
+        endpoint = new Endpoint(options, this.options.pool, this.#load);
+        if (before.size > 0) endpoint.standing.rampFromMs = now;
+        endpoint.standing.draining = options.draining === true;
+        added.push(name);
+      } else if (endpoint.options !== options) {
+        const { host } = endpoint;
+        endpoint.options = options;
+        // Its connections were verified by another name.
+        if (this.tls !== null && endpoint.host !== host) endpoint.pool.renew();
+        this.#setDraining(endpoint, options.draining === true);
+      }
+      byName.set(name, endpoint);
+    }
+    for (const [name, gone] of before) {
+      if (byName.has(name)) continue;
+      removed.push(name);
+      gone.standing.draining = true;
+      gone.pool.empty(true);
+    }
+    this.#byName = byName;
+    this.#endpoints = [...byName.values()];
+    this.sticky?.update(this.#endpoints);
+    this.publish();
+    this.onMembers();
+    return { added, removed };
   }
 
   #setDraining(endpoint: Endpoint, draining: boolean): void {
@@ -462,7 +461,7 @@ export class Cluster {
 
   #tick(): void {
     this.#ejection?.tick(performance.now());
-    if (this.#ramping) this.publish();
+    if (this.#choice.selection.ramping) this.#changed();
   }
 
   #judged(endpoint: Endpoint, reason: string): void {
@@ -476,39 +475,38 @@ export class Cluster {
       this.#log.info('endpoint is used again', told);
       this.observer?.ejectionChanged(this, endpoint, 0);
     } else this.#log.debug('endpoint is on trial', told);
-    this.publish();
+    this.#changed();
   }
 
-  /** An endpoint on trial gets one exchange, and the others go elsewhere meanwhile. */
-  #pickOnTrial(chosen: Endpoint, tried: readonly Endpoint[], hash: number): Endpoint | null {
-    let found: Endpoint | null = chosen;
-    if (chosen.standing.trial === 'underway') found = this.#picker.pick(chosen, hash);
-    if (found !== null && (found.standing.trial === 'underway' || tried.includes(found))) {
-      found = this.#untried(tried) ?? chosen;
-    }
-    if (found?.standing.trial === 'wanted') found.standing.trial = 'underway';
-    return found;
+  /** Standings have changed: there is another choice soon, one for all changes of this turn. */
+  #changed(): void {
+    this.#choice.stale = true;
+    this.#soon();
   }
 
-  #untried(tried: readonly Endpoint[]): Endpoint | null {
-    for (const endpoint of this.#endpoints) {
-      const { standing } = endpoint;
-      if (standing.eligible && standing.trial !== 'underway' && !tried.includes(endpoint)) return endpoint;
-    }
-    // Rather one that is said to be ill than one that has just failed.
-    for (const endpoint of this.#endpoints)
-      if (!endpoint.standing.draining && !tried.includes(endpoint)) return endpoint;
-    return null;
+  /** Whatever takes time is not done while an exchange is: it gets a turn of its own. */
+  #soon(): void {
+    this.#due ??= setImmediate(() => {
+      this.#due = null;
+      if (this.#choice.stale) this.publish();
+      // Whoever waits may go on with one that is new or back.
+      while (this.#waiting.size > 0 && this.#waiting.wake(this.#roomy));
+      flush();
+    });
   }
 
-  #hasRoom(): boolean {
-    if (this.#full) return false;
-    for (const { pool, standing } of this.#endpoints) if (standing.eligible && pool.available) return true;
-    return false;
-  }
+  readonly #roomy = (): boolean => !this.#full && this.#choice.roomy;
 }
 
-/** The same for the same endpoints, whatever their order. */
-function textOf(list: ReadonlyMap<string, EndpointOptions>): string {
-  return JSON.stringify([...list].sort(([a], [b]) => (a < b ? -1 : 1)));
+/** Whether both say the same of an address. */
+function isSame(one: EndpointOptions, other: EndpointOptions): boolean {
+  return one === other || (says(one, other) && says(other, one));
+}
+
+function says(one: EndpointOptions, other: EndpointOptions): boolean {
+  for (const key in one) {
+    const name = key as keyof EndpointOptions;
+    if (name !== 'address' && one[name] !== other[name]) return false;
+  }
+  return true;
 }

@@ -11,14 +11,14 @@ export interface Load {
   active: number;
 }
 
+const NOBODY: Load = { active: 0 };
+
 export class Endpoint {
   readonly address: Address;
   /** The address as text, for logs. */
   readonly name: string;
   /** What a Host field that names the endpoint says; a path is no host. */
   readonly authority: string;
-  /** The name that it is verified by over TLS, unless the cluster has another. */
-  readonly host: string;
   /** As configured or discovered; replaced when that changes. */
   options: EndpointOptions;
   readonly pool: Pool;
@@ -28,16 +28,22 @@ export class Endpoint {
   active = 0;
   /** Since the start. */
   readonly stats = { exchanges: 0, tunnels: 0, connectFailures: 0, failures: 0, retries: 0, ejections: 0, checks: 0 };
+  /** What it has under way together with those that it is compared with; nobody's where nobody compares. */
+  share: Load = NOBODY;
   readonly #load: Load;
 
   constructor(options: EndpointOptions, pool: PoolOptions, load: Load = { active: 0 }) {
     this.options = options;
     this.address = options.address;
     this.name = formatAddress(options.address);
-    this.host = options.host ?? (options.address.kind === 'unix' ? 'localhost' : options.address.host);
     this.authority = options.address.kind === 'unix' ? 'localhost' : this.name;
     this.pool = new Pool(pool.idle, pool.max);
     this.#load = load;
+  }
+
+  /** The name that it is verified by over TLS, unless the cluster has another. */
+  get host(): string {
+    return this.options.host ?? (this.address.kind === 'unix' ? 'localhost' : this.address.host);
   }
 
   /** 1 to 256. */
@@ -49,10 +55,12 @@ export class Endpoint {
   enter(): void {
     this.active++;
     this.#load.active++;
+    this.share.active++;
   }
 
   leave(): void {
     this.active--;
     this.#load.active--;
+    this.share.active--;
   }
 }

@@ -81,15 +81,18 @@ export class Membership {
   #named(configured = this.#configured, finding = true): Map<string, EndpointOptions> {
     const all = new Map<string, EndpointOptions>();
     for (const endpoint of this.#added.values()) all.set(formatAddress(endpoint.address), endpoint);
-    for (const endpoint of [...configured, ...(finding ? this.#found : [])]) {
-      const name = formatAddress(endpoint.address);
-      if (!all.has(name)) all.set(name, endpoint);
+    for (const list of [configured, finding ? this.#found : []]) {
+      for (const endpoint of list) {
+        const name = formatAddress(endpoint.address);
+        if (!all.has(name)) all.set(name, endpoint);
+      }
     }
     return all;
   }
 
   /** What was said of endpoints that nobody names any more says nothing about those that will have their address. */
   #forget(): void {
+    if (this.#removed.size === 0 && this.#set.size === 0) return;
     const named = this.#named();
     for (const name of this.#removed) if (!named.has(name)) this.#removed.delete(name);
     for (const name of this.#set.keys()) if (!named.has(name)) this.#set.delete(name);

@@ -11,8 +11,9 @@ export class Pace {
   add(ms: number, now: number): void {
     const before = this.at(now);
     // Slowness is believed at once: the next one would suffer before an average had noticed.
-    const kept = ms >= before ? 0 : Math.exp(-(now - this.#seenMs) / MEMORY_MS);
-    this.#ms = ms >= before ? ms : before * kept + ms * (1 - kept);
+    // A quick one counts by how long it has been waited for.
+    const kept = Math.exp(-Math.max(now - this.#seenMs, 0) / MEMORY_MS);
+    this.#ms = ms >= before ? ms : before + ms * (1 - kept);
     this.#seenMs = now;
   }
 

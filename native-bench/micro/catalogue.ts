@@ -2,6 +2,7 @@
 
 import { detection } from './detection.ts';
 import { headRewrite } from './head-rewrite.ts';
+import { pairs } from './pairs.ts';
 import { parser } from './parser.ts';
 import { picker } from './picker.ts';
 import { pool } from './pool.ts';
@@ -10,4 +11,14 @@ import { routeLookup } from './route-lookup.ts';
 import type { Subject } from './subject.ts';
 import { wheel } from './wheel.ts';
 
-export const SUBJECTS: readonly Subject[] = [detection, parser, routeLookup, picker, publish, pool, headRewrite, wheel];
+export const SUBJECTS: readonly Subject[] = [
+  detection,
+  parser,
+  routeLookup,
+  pairs,
+  picker,
+  publish,
+  pool,
+  headRewrite,
+  wheel,
+];

@@ -36,6 +36,10 @@ export const picker: Subject = {
         name: `${policy}, ${count} endpoints`,
         cases: [byKey(policy, endpointsOf(count, weightAt)), weightedRandom(endpointsOf(count, weightAt))],
       })),
+      {
+        name: `hash with a bound, ${count} endpoints, ${IN_FLIGHT} exchanges under way`,
+        cases: [bounded(endpointsOf(count, weightAt)), weightedRandom(endpointsOf(count, weightAt))],
+      },
       { name: `first, ${count} endpoints`, cases: firstOfAll(endpointsOf(count, () => 1)) },
     ]),
 };
@@ -47,8 +51,8 @@ const IN_FLIGHT = 64;
 const JUDGED = 40_000;
 const TOLERANCE = 0.03;
 
-function pickerFor(policy: Policy, endpoints: readonly Endpoint[]): Picker {
-  const hash = { on: 'client-ip', name: '', bound: 0 } as const;
+function pickerFor(policy: Policy, endpoints: readonly Endpoint[], bound = 0): Picker {
+  const hash = { on: 'client-ip', name: '', bound } as const;
   return createPicker(
     policy,
     hash,
@@ -65,6 +69,28 @@ function byKey(policy: Policy, endpoints: readonly Endpoint[]): Case {
     return picker.pick(null, key >>> 0)!;
   };
   return ours(PER_RUN, { operate: () => pick().weight, answer: () => judge(endpoints, pick) });
+}
+
+/** As busy as the bound allows some to be, so that keys go on to others. */
+function bounded(endpoints: readonly Endpoint[]): Case {
+  const picker = pickerFor('hash', endpoints, 1.25);
+  let key = 1;
+  const pick = (): Endpoint => {
+    key = Math.imul(key, 0x9e3779b1) + 1;
+    return picker.pick(null, key >>> 0)!;
+  };
+  const ring: Endpoint[] = [];
+  const exchange = (i: number): Endpoint => {
+    const at = i & (IN_FLIGHT - 1);
+    ring[at]?.leave();
+    const endpoint = pick();
+    endpoint.enter();
+    ring[at] = endpoint;
+    return endpoint;
+  };
+  for (let i = 0; i < IN_FLIGHT; i++) exchange(i);
+  let turn = 0;
+  return ours(PER_RUN, { operate: (i) => exchange(i).weight, answer: () => judge(endpoints, () => exchange(turn++)) });
 }
 
 function roundRobin(endpoints: readonly Endpoint[]): Case {

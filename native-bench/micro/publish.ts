@@ -1,16 +1,17 @@
 // Making the picker of a cluster of 10,000 endpoints anew, as whenever one of them changes: every policy, beside a copy of
-// those that may be chosen, which is the least that anybody does.
+// those that may be chosen, which is the least that anybody does. And what it takes when one of them comes or goes, of which
+// that is a part.
 
 import { parseAddress } from '../../lib/base/address.ts';
 import { checkConfiguration } from '../../lib/config/read.ts';
 import { Cluster } from '../../lib/upstream/cluster.ts';
-import type { ClusterOptions, EndpointOptions, Policy } from '../../lib/upstream/options.ts';
+import type { ClusterOptions, EndpointOptions, Policy, StickyOptions } from '../../lib/upstream/options.ts';
 import { ours, type Subject, type Trial, theirs } from './subject.ts';
 
 export const publish: Subject = {
   name: 'publish',
   about: `make the choice among ${(10_000).toLocaleString('en')} endpoints anew`,
-  prepare: () => POLICIES.map(trialOf),
+  prepare: () => [...POLICIES.map(trialOf), membersOf('members', null), membersOf('members with cookies', STICKY)],
 };
 
 const POLICIES = ['round-robin', 'least-requests', 'random', 'hash', 'first', 'latency'] as const;
@@ -46,6 +47,31 @@ function trialOf(balance: Policy): Trial {
     ],
   };
 }
+
+const STICKY = { cookie: 'c', maxAgeMs: 0, secret: 'for the sake of it' };
+
+/** A source finds one less, then all again: each time in objects of its own, as if read from a document. */
+function membersOf(name: string, sticky: StickyOptions | null): Trial {
+  const options = optionsOf('round-robin');
+  const cluster = new Cluster('app', { ...options, endpoints: [], sticky, discovery: { kind: 'file', file: '' } });
+  const lists = [options.endpoints.slice(1), options.endpoints].map((list) =>
+    Array.from({ length: LISTS }, () => list.map((endpoint) => ({ ...endpoint }))),
+  );
+  cluster.find(lists[1]![0]!);
+  for (const endpoint of cluster.endpoints) cluster.sticky?.line(endpoint, false);
+  let turn = 0;
+  const find = (): number => {
+    cluster.find(lists[turn % 2]![(turn >> 1) % LISTS]!);
+    turn++;
+    return cluster.endpoints.length;
+  };
+  return {
+    name,
+    cases: [ours(1, { operate: find, answer: () => [find(), find()].sort() })],
+  };
+}
+
+const LISTS = 4;
 
 function optionsOf(balance: Policy): ClusterOptions {
   const read = checkConfiguration(

@@ -11,6 +11,7 @@ import { measureLoad } from './load.ts';
 import { measureOverload } from './overload.ts';
 import { measureSlowClients } from './slow-clients.ts';
 import { measureStart } from './start.ts';
+import { measureWorkers, secondsOfWorkers } from './workers.ts';
 
 /** All that a round needs. */
 export interface Turn {
@@ -33,6 +34,7 @@ export function measureRound(turn: Turn): Promise<Round> {
 
 /** About how many seconds a round takes, for the time left. */
 export function secondsOfRound(procedure: ProcedureName, seconds: number): number {
+  if (procedure === 'workers') return secondsOfWorkers(seconds);
   return procedure === 'slow-clients' || procedure === 'overload' ? seconds * 2 + 3 : seconds + OVERHEAD_SECONDS;
 }
 
@@ -44,4 +46,5 @@ const PROCEDURES: Readonly<Record<ProcedureName, (turn: Turn) => Promise<Round>>
   'slow-clients': measureSlowClients,
   overload: measureOverload,
   start: measureStart,
+  workers: measureWorkers,
 };

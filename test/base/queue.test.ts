@@ -55,3 +55,17 @@ test('any mix of adding, taking and removing behaves like a list', () => {
     { numRuns: 200 },
   );
 });
+
+test('who goes before all others is taken first, wherever it leaves from', () => {
+  const queue = new Queue();
+  const [a, b, c] = [entry(1), entry(2), entry(3)];
+  queue.addFirst(a);
+  queue.add(b);
+  queue.addFirst(c);
+  assert.deepEqual([queue.size, queue.take(), queue.take(), queue.take(), queue.take()], [3, c, a, b, null]);
+  queue.addFirst(a);
+  queue.addFirst(b);
+  queue.remove(b);
+  queue.add(c);
+  assert.deepEqual([queue.take(), queue.take(), queue.size], [a, c, 0]);
+});

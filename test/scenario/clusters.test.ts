@@ -133,32 +133,6 @@ test('statuses that are to be tried again are, within the budget, and what may d
   assert.deepEqual([post.status, posts.length], [503, 1]);
 });
 
-test('retries are a share of what is under way, so that a cluster that errs is not asked thrice as much', async (t) => {
-  let asked = 0;
-  const port = await serve(t, (_request, response) => {
-    asked++;
-    setTimeout(() => {
-      response.statusCode = 503;
-      response.end();
-    }, 20);
-  });
-  const other = await serve(t, (_request, response) => {
-    asked++;
-    response.statusCode = 503;
-    response.end();
-  });
-  const proxy = await proxyTo(
-    t,
-    [port, other],
-    'retries: { on: [503], attempts: 3, budget: 10% }\n    ejection: { max: 0% }',
-  );
-  const all = Array.from({ length: 100 }, () => fetch(`http://127.0.0.1:${proxy.port('web')}/`));
-  const statuses = await Promise.all(all.map(async (reply) => (await reply).status));
-  assert.deepEqual([...new Set(statuses)], [503]);
-  assert.ok(asked < 250, `${asked} for 100`);
-  assert.ok(proxy.snapshot.clusters.get('api')!.stats.retriesRefused > 0);
-});
-
 test('an endpoint that asks to be left alone for long is not asked again', async (t) => {
   let asked = 0;
   const port = await serve(t, (_request, response) => {

@@ -164,6 +164,9 @@ test('when the dial fails all who waited for it go elsewhere, or hear of it once
   assert.deepEqual(await burst(proxy), { '200 well': BURST });
   assert.deepEqual([deaf.opened(), well.opened()], [1, 1]);
   await settled(proxy);
+  // It is one failure, however many have waited: no reason to put the endpoint aside.
+  assert.equal(api(proxy).endpoints[0]!.stats.connectFailures, 1);
+  assert.equal(api(proxy).endpoints[0]!.standing.failures, 1);
   const alone = await proxyTo(t, [deaf.port], `retries: { attempts: 0 }\n${tls}`);
   assert.deepEqual(await burst(alone), { '502 ': BURST });
   assert.equal(deaf.opened(), 2);
@@ -232,9 +235,12 @@ test('a peer that never tells its settings is given what is usual, and time runs
     stream.respond({ ':status': 200 });
     stream.end('well');
   });
-  const both = await proxyTo(t, [broken.port, origin.port], 'balance: first\nprotocol: h2');
+  // Who began a dial has sent what it breaks off: as many as that is by chance are to be tried again.
+  const both = await proxyTo(t, [broken.port, origin.port], 'balance: first\nprotocol: h2\nretries: { budget: 100% }');
   assert.deepEqual(await burst(both), { '200 well': BURST });
   await settled(both);
+  const { failures, connectFailures } = api(both).endpoints[0]!.stats;
+  assert.equal(failures + connectFailures, broken.opened());
 });
 
 test('an endpoint that is removed while it is dialed serves who began, and the others are served elsewhere', async (t) => {

@@ -2,7 +2,8 @@
 
 import { type IncomingHttpHeaders, request } from 'node:http';
 import type { Status } from '../../lib/admin/control.ts';
-import type { Millrace } from './process.ts';
+import type { Program } from './process.ts';
+import { PATIENCE_MS } from './wait.ts';
 
 export interface AdminAnswer {
   readonly status: number;
@@ -29,10 +30,16 @@ export class Admin {
   }
 
   /** Of a proxy whose admin listener is bound to a port. */
-  static async of(proxy: Millrace): Promise<Admin> {
-    const pattern = /"admin API","address":"[^"]*:(\d+)"/;
+  static async of(proxy: Program): Promise<Admin> {
+    const address = await Admin.addressOf(proxy);
+    return new Admin(Number(address.slice(address.lastIndexOf(':') + 1)));
+  }
+
+  /** As commands take it. */
+  static async addressOf(proxy: Program): Promise<string> {
+    const pattern = /"admin API","address":"([^"]+)"/;
     await proxy.until(({ err }) => pattern.test(err), 'its admin listener');
-    return new Admin(Number(pattern.exec(proxy.err)![1]));
+    return pattern.exec(proxy.err)![1]!;
   }
 
   /** Rejects when nobody answers. */
@@ -42,7 +49,7 @@ export class Admin {
       Object.entries({ ...typed, ...fields }).filter((field): field is [string, string] => field[1] !== undefined),
     );
     return new Promise((resolve, reject) => {
-      const sent = request({ ...this.#target, method, path, headers, agent: false, timeout: 15_000 }, (reply) => {
+      const sent = request({ ...this.#target, method, path, headers, agent: false, timeout: PATIENCE_MS }, (reply) => {
         let text = '';
         reply.setEncoding('utf8');
         reply.on('data', (piece) => (text += piece));

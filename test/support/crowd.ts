@@ -1,6 +1,7 @@
 // Clients that ask steadily over connections that they keep, and count what goes wrong.
 
 import { Agent, request } from 'node:http';
+import { PATIENCE_MS } from './wait.ts';
 
 export interface CrowdOptions {
   readonly clients: number;
@@ -46,12 +47,15 @@ export class Crowd {
 
   #ask(port: number, method: string, path: string, body: string): Promise<string> {
     return new Promise((resolve) => {
-      const sent = request({ port, host: '127.0.0.1', method, path, agent: this.#agent, timeout: 20_000 }, (reply) => {
-        let text = '';
-        reply.on('data', (piece) => (text += piece));
-        reply.on('error', (error) => resolve(`fault ${error.message}`));
-        reply.on('end', () => resolve(reply.statusCode === 200 ? text : `fault ${reply.statusCode} ${text}`));
-      });
+      const sent = request(
+        { port, host: '127.0.0.1', method, path, agent: this.#agent, timeout: PATIENCE_MS },
+        (reply) => {
+          let text = '';
+          reply.on('data', (piece) => (text += piece));
+          reply.on('error', (error) => resolve(`fault ${error.message}`));
+          reply.on('end', () => resolve(reply.statusCode === 200 ? text : `fault ${reply.statusCode} ${text}`));
+        },
+      );
       sent.on('timeout', () => sent.destroy(new Error('no answer')));
       sent.on('error', (error) => resolve(`fault ${error.message}`));
       sent.end(body);

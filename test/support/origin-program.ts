@@ -1,14 +1,20 @@
-// An HTTP origin as a process of its own, to be killed, stopped and restarted. Prints its port, and ends as well-behaved
-// origins do when it is told to. `node origin-program.ts NAME [PORT]`.
+// An HTTP origin as a process of its own, to be killed, stopped and restarted. Prints its port, `held` for each request to
+// /held, which waits until a line comes on standard input, and ends as well-behaved origins do when it is told to.
+// `node origin-program.ts NAME [PORT]`.
 
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, Server as NetServer } from 'node:net';
 
 const [name = 'origin', port = '0'] = process.argv.slice(2);
 const piece = Buffer.alloc(64 * 1024, name);
 
+const held: ServerResponse[] = [];
+process.stdin.on('data', () => {
+  for (const response of held.splice(0)) response.end(name);
+});
+
 const server = createServer((request, response) => {
-  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://origin');
+  const { pathname } = new URL(request.url ?? '/', 'http://origin');
   request.resume();
   if (pathname === '/large') {
     // Says a length and sends half of it; the rest never comes.
@@ -17,13 +23,14 @@ const server = createServer((request, response) => {
   } else if (pathname === '/large-chunked') {
     response.writeHead(200);
     response.write(piece);
-  } else if (pathname === '/slow') {
-    setTimeout(() => response.end(name), Number(searchParams.get('ms') ?? 100));
+  } else if (pathname === '/held') {
+    held.push(response);
+    process.stdout.write('held\n');
   } else {
     response.end(name);
   }
 });
-server.keepAliveTimeout = 60_000;
+server.keepAliveTimeout = 10 * 60_000;
 server.listen({ host: '127.0.0.1', port: Number(port) }, () => {
   process.stdout.write(`${(server.address() as AddressInfo).port}\n`);
 });

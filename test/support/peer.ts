@@ -1,10 +1,10 @@
 // A raw socket of a test, client or origin: what it received so far, and waiting for more without timed assertions.
 
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
-
-/** How long a test waits for what never comes before it fails with what did come. */
-const PATIENCE_MS = 10_000;
+import { PATIENCE_MS, pause } from './wait.ts';
 
 export class Peer {
   readonly socket: Socket;
@@ -98,4 +98,24 @@ export async function connectPeer(t: TestContext, where: number | string): Promi
     socket.once('error', reject);
   });
   return peer;
+}
+
+/** Resolves once connections to a port are refused: what the kernel accepts in the last moment before is still served. */
+export async function refused(port: number): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (performance.now() < deadline) {
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.on('error', () => {});
+    try {
+      await once(socket, 'connect');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ECONNREFUSED') return;
+      // The listening socket was closed while it was on its way.
+      assert.equal(code, 'ECONNRESET');
+    }
+    socket.destroy();
+    await pause(20);
+  }
+  assert.fail('connections are still accepted');
 }

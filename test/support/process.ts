@@ -6,18 +6,18 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { eventually, PATIENCE_MS, pause } from './wait.ts';
+
+export { eventually, pause };
 
 /** The top of the project. */
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-
-/** How long a test waits for what a program never says before it fails with what it did say. */
-const PATIENCE_MS = 15_000;
 
 /** A program under way. */
 export class Program {
@@ -31,6 +31,7 @@ export class Program {
   /** Processes that have taken its place and hold its outputs: they are killed with it. */
   readonly successors: number[] = [];
   readonly #name: string;
+  #closed = false;
 
   /** `descriptors`: open ones of ours that it gets as 3 and following. */
   constructor(
@@ -53,6 +54,7 @@ export class Program {
     this.process.stdin!.on('error', () => {});
     this.ended = once(this.process, 'close').then(([code, signal]) => {
       running.delete(this);
+      this.#closed = true;
       return (code ?? signal) as number | string;
     });
     this.process.once('error', (error) => (this.err += error.message));
@@ -62,9 +64,10 @@ export class Program {
   async until(found: (program: Program) => boolean, what = 'output'): Promise<void> {
     const deadline = performance.now() + PATIENCE_MS;
     while (!found(this)) {
-      const over = this.process.exitCode ?? this.process.signalCode;
-      if (over !== null || this.pid < 0) {
-        assert.fail(`${this.#name} ended (${over}) before ${what}: ${this.out}${this.err}`);
+      // Its last words may come behind the news of its end.
+      if (this.#closed || this.pid < 0) {
+        const { exitCode, signalCode } = this.process;
+        assert.fail(`${this.#name} ended (${exitCode ?? signalCode}) before ${what}: ${this.out}${this.err}`);
       }
       if (performance.now() > deadline) assert.fail(`${this.#name}: no ${what} in time: ${this.out}${this.err}`);
       await pause(10);
@@ -78,6 +81,20 @@ export class Program {
 
   kill(signal: NodeJS.Signals): void {
     this.process.kill(signal);
+  }
+
+  /** Resolves once none of its threads goes on, after SIGSTOP. */
+  standing(): Promise<void> {
+    const folder = `/proc/${this.pid}/task`;
+    const stands = (task: string): boolean => {
+      try {
+        return /\) T /.test(readFileSync(`${folder}/${task}/stat`, 'latin1'));
+      } catch {
+        // It has ended meanwhile; the others are looked at again.
+        return false;
+      }
+    };
+    return eventually(() => readdirSync(folder).every(stands), 'its standstill');
   }
 
   /** Sends the signal; resolves like `ended`. */
@@ -186,22 +203,29 @@ export function temporaryFolder(t: TestContext): string {
 }
 
 /**
- * A port of this machine that was free a moment ago, for programs that cannot tell which port they got. Below the range
- * that the kernel takes ports for outgoing connections from, of which tests that run beside this one make many.
+ * A port of this machine that is free, and that no other test is given as long as this process lives: for programs that
+ * cannot tell which port they got, and for ports that are free now and then. Below the range that the kernel takes ports
+ * for outgoing connections from, of which tests that run beside this one make many.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(12_000, 32_000);
+    // A name that the kernel forgets with the process (abstract, unix(7)).
+    if (!(await listening(createServer().listen(`\0millrace-test-port-${port}`).unref()))) continue;
     const server = createServer().listen(port);
-    try {
-      await once(server, 'listening');
-      server.close();
-      await once(server, 'close');
-      return port;
-    } catch {
-      // Taken; the next one may not be.
-    }
+    if (!(await listening(server))) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
   }
+}
+
+/** False when somebody else listens there. */
+async function listening(server: Server): Promise<boolean> {
+  return once(server, 'listening').then(
+    () => true,
+    () => false,
+  );
 }
 
 /**
@@ -254,19 +278,6 @@ export function openDescriptors(pid: number): number {
     return readdirSync(`/proc/${pid}/fd`).length;
   } catch {
     return 0;
-  }
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** Resolves once `condition` holds; fails, saying `what`, when it does not for long. */
-export async function eventually(condition: () => boolean, what: string, patienceMs = PATIENCE_MS): Promise<void> {
-  const deadline = performance.now() + patienceMs;
-  while (!condition()) {
-    if (performance.now() > deadline) assert.fail(`waited in vain for ${what}`);
-    await pause(5);
   }
 }
 

@@ -144,7 +144,7 @@ test('with a bound a popular key spills over, and without one it does not', () =
   ] as const) {
     const among = endpoints(10);
     const picker = pickerOf('hash', among, bound);
-    for (let i = 0; i < 100; i++) picker.pick(null, 42)!.active++;
+    for (let i = 0; i < 100; i++) picker.pick(null, 42)!.enter();
     assert.equal(Math.max(...among.map(({ active }) => active)), most);
   }
 });

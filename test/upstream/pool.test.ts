@@ -86,11 +86,15 @@ class Waiting implements Waiter {
   queue: Queue | null = null;
   ahead: Queued | null = null;
   behind: Queued | null = null;
+  readonly #cluster: Cluster;
   readonly #proceed: () => void;
-  constructor(proceed: () => void) {
+  constructor(cluster: Cluster, proceed: () => void) {
+    this.#cluster = cluster;
     this.#proceed = proceed;
   }
   proceed(): void {
+    if (this.#cluster.pickAvailable([], 0) === null) return;
+    this.#cluster.leave(this);
     this.#proceed();
   }
 }
@@ -122,7 +126,7 @@ test('who waits is woken in order, when there is room and not before', () => {
   const { pool } = waited.endpoints[0]!;
   const connection = new Idle(pool);
   const woken: string[] = [];
-  const [a, b, c] = ['a', 'b', 'c'].map((name) => new Waiting(() => woken.push(name)));
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => new Waiting(waited, () => woken.push(name)));
   assert.equal(waited.wait(a!), null);
   assert.equal(waited.wait(b!), null);
   assert.equal(waited.wait(c!), 'queue_full');
@@ -137,5 +141,6 @@ test('who waits is woken in order, when there is room and not before', () => {
 });
 
 test('nobody waits for a cluster without endpoints', () => {
-  assert.equal(cluster(0, 1, 2).wait(new Waiting(() => {})), 'no_endpoint');
+  const nobody = cluster(0, 1, 2);
+  assert.equal(nobody.wait(new Waiting(nobody, () => {})), 'no_endpoint');
 });

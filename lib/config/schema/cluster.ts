@@ -131,7 +131,9 @@ export const retries = section({
     .describe('Longest pause before the first retry; it doubles with each, and chance picks a part of it.'),
   maxBackoff: duration({ max: 60_000 })
     .prefault('1s')
-    .describe('Longest pause. An endpoint that asks for more by Retry-After is not asked again.'),
+    .describe(
+      'Longest pause. An endpoint is not asked again before it says by Retry-After; without another, its answer is passed on when that is later.',
+    ),
 });
 
 const dns = section({

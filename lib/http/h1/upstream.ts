@@ -18,6 +18,7 @@ import {
   releaseParser,
   Verdict,
 } from '../../wire/http1/parser.ts';
+import { crash } from '../blame.ts';
 import type { Gathering, Guest } from '../gathering.ts';
 import { UpstreamSession } from '../h2/upstream.ts';
 import type { Upstream, UpstreamUser } from '../upstream.ts';
@@ -37,6 +38,7 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
   readonly endpoint: Endpoint;
   readonly multiplexed = false;
   reused = false;
+  blamed = false;
   /** Whether any byte of the reply has arrived. */
   replying = false;
   /** Else the connection cannot be reused. */
@@ -193,8 +195,12 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
     if (!multiplexed) {
       this.#gathering = null;
       gathering?.close();
-      user?.connected(this);
-      return gathering?.dissolve();
+      try {
+        user?.connected(this);
+      } finally {
+        gathering?.dissolve();
+      }
+      return;
     }
     // The connection is the session's from here on, and so is its place in the pool.
     this.#user = null;
@@ -356,8 +362,11 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
     gathering?.close();
     const counted = this.#uncount();
     // The user first: if it tries again, it has been waiting longer than anybody in the queue.
-    user?.failed(error);
-    gathering?.failed(error);
+    try {
+      user?.failed(error);
+    } finally {
+      gathering?.failed(error);
+    }
     if (counted) this.#cluster.wake();
   }
 
@@ -381,8 +390,4 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
     this.endpoint.pool.closed(this);
     return true;
   }
-}
-
-function crash(error: unknown): ProxyError {
-  return proxyError('internal', error instanceof Error ? (error.stack ?? error.message) : String(error));
 }

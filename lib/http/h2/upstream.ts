@@ -14,6 +14,7 @@ import { BlockKind } from '../../wire/http2/field-block.ts';
 import { Reason, reasonName, Setting } from '../../wire/http2/frame.ts';
 import { blockRoom } from '../../wire/http2/hpack-encoder.ts';
 import { Pseudo } from '../../wire/http2/static-table.ts';
+import { crash } from '../blame.ts';
 import type { Gathering } from '../gathering.ts';
 import type { Upstream, UpstreamUser } from '../upstream.ts';
 import { putRequestHead } from './request-block.ts';
@@ -129,8 +130,9 @@ export class UpstreamSession implements SessionOwner, Shareable {
     const gathering = this.#gathering;
     this.#gathering = null;
     gathering?.close();
-    for (const stream of [...this.session.streams.values()]) (stream as UpstreamStream).cut(reason);
-    gathering?.broken(reason);
+    const streams = [...this.session.streams.values()];
+    for (const stream of streams) (stream as UpstreamStream).cut(reason);
+    gathering?.broken(reason, streams.length > 0);
     this.cluster.wake();
   }
 
@@ -145,13 +147,9 @@ export class UpstreamSession implements SessionOwner, Shareable {
   }
 
   crashed(error: unknown): void {
-    this.#crash = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    for (const stream of [...this.session.streams.values()]) {
-      (stream as UpstreamStream).fail(proxyError('internal', this.#crash));
-    }
+    const told = crash(error);
+    for (const stream of [...this.session.streams.values()]) (stream as UpstreamStream).fail(told);
   }
-
-  #crash = '';
 
   #leave(): void {
     this.#leaving = true;
@@ -162,11 +160,12 @@ export class UpstreamSession implements SessionOwner, Shareable {
 class UpstreamStream extends Stream implements Upstream {
   readonly endpoint: Endpoint;
   readonly multiplexed = true;
-  readonly reused: boolean;
+  blamed = false;
   requestComplete = false;
   /** Whether the final head has come. */
   answered = false;
   readonly #owner: UpstreamSession;
+  readonly #late: boolean;
   #user: UpstreamUser | null = null;
   #bodyless = false;
   #interims = 0;
@@ -181,10 +180,14 @@ class UpstreamStream extends Stream implements Upstream {
     super(session, number);
     this.#owner = owner;
     this.endpoint = owner.endpoint;
-    this.reused = owner.used;
+    this.#late = owner.used;
   }
 
   // Upstream.
+
+  get reused(): boolean {
+    return this.#late && this.session.over;
+  }
 
   get blocked(): boolean {
     return this.waiting || this.session.connection.blocked;
@@ -354,7 +357,7 @@ class UpstreamStream extends Stream implements Upstream {
     try {
       user?.replied(trailers);
     } catch (error) {
-      user?.failed(proxyError('internal', error instanceof Error ? (error.stack ?? error.message) : String(error)));
+      user?.failed(crash(error));
     }
   }
 

@@ -17,4 +17,8 @@ export class First implements Picker {
     if (first !== avoid || endpoints.length === 1) return first;
     return endpoints[1]!;
   }
+
+  other(_hash: number, accepts: (endpoint: Endpoint) => boolean): Endpoint | null {
+    return this.#endpoints.find(accepts) ?? null;
+  }
 }

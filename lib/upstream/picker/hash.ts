@@ -4,7 +4,7 @@
 // Zadimoghaddam 2016): keys beyond it go on to the next.
 
 import { hashText } from '../../base/hash.ts';
-import type { Endpoint } from '../endpoint.ts';
+import type { Endpoint, Load } from '../endpoint.ts';
 import type { Candidate, Picker } from '../picker.ts';
 
 /** Prime, and more than a hundred times as many as most clusters have endpoints. */
@@ -16,6 +16,8 @@ export class Hash implements Picker {
   /** 0: no bound. */
   readonly #bound: number;
   readonly #total: number;
+  /** What the candidates have under way together. */
+  readonly #load: Load = { active: 0 };
 
   constructor(candidates: readonly Candidate[], bound = 0) {
     // What has no slot cannot be chosen.
@@ -23,6 +25,12 @@ export class Hash implements Picker {
     this.#bound = bound;
     this.#total = candidates.reduce((sum, { weight }) => sum + weight, 0);
     this.#table = fill(this.#candidates);
+    if (bound === 0) return;
+    // From here on they keep it themselves: adding it up took 1.4 microseconds for each choice among 1,000.
+    for (const { endpoint } of this.#candidates) {
+      this.#load.active += endpoint.active;
+      endpoint.share = this.#load;
+    }
   }
 
   pick(avoid: Endpoint | null, hash: number): Endpoint | null {
@@ -31,32 +39,44 @@ export class Hash implements Picker {
     let slot = hash % TABLE_SIZE;
     const first = candidates[this.#table[slot]!]!;
     if (candidates.length === 1) return first.endpoint;
-    if (first.endpoint !== avoid && this.#hasRoom(first)) return first.endpoint;
+    if (first.endpoint !== avoid && this.#within(first)) return first.endpoint;
     // Onwards in the table: as good as drawn, and the same for the same key.
-    const under = this.#bound === 0 ? 0 : this.#underWay();
     for (let steps = 0; steps < WALK; steps++) {
       slot = slot + 1 < TABLE_SIZE ? slot + 1 : 0;
       const next = candidates[this.#table[slot]!]!;
-      if (next.endpoint !== avoid && this.#within(next, under)) return next.endpoint;
+      if (next.endpoint !== avoid && this.#within(next)) return next.endpoint;
     }
     return first.endpoint !== avoid
       ? first.endpoint
       : candidates[(this.#table[slot]! + 1) % candidates.length]!.endpoint;
   }
 
-  #hasRoom(candidate: Candidate): boolean {
-    // Most are far below any bound: then nobody need be asked.
-    return this.#bound === 0 || candidate.endpoint.active === 0 || this.#within(candidate, this.#underWay());
+  other(hash: number, accepts: (endpoint: Endpoint) => boolean): Endpoint | null {
+    const candidates = this.#candidates;
+    if (candidates.length === 0) return null;
+    let slot = hash % TABLE_SIZE;
+    let beyond: Endpoint | null = null;
+    for (let steps = 0; steps < WALK; steps++) {
+      const next = candidates[this.#table[slot]!]!;
+      if (accepts(next.endpoint)) {
+        if (this.#within(next)) return next.endpoint;
+        beyond ??= next.endpoint;
+      }
+      slot = slot + 1 < TABLE_SIZE ? slot + 1 : 0;
+    }
+    // Few of many: whoever comes next in the list, from where this key has come to.
+    for (let left = candidates.length, at = this.#table[slot]!; left > 0 && beyond === null; left--) {
+      const { endpoint } = candidates[at]!;
+      if (accepts(endpoint)) beyond = endpoint;
+      at = at + 1 < candidates.length ? at + 1 : 0;
+    }
+    return beyond;
   }
 
-  #within({ endpoint, weight }: Candidate, under: number): boolean {
-    return this.#bound === 0 || endpoint.active + 1 <= Math.ceil((this.#bound * (under + 1) * weight) / this.#total);
-  }
-
-  #underWay(): number {
-    let sum = 0;
-    for (let i = 0; i < this.#candidates.length; i++) sum += this.#candidates[i]!.endpoint.active;
-    return sum;
+  #within({ endpoint, weight }: Candidate): boolean {
+    // Most are far below any bound.
+    if (this.#bound === 0 || endpoint.active === 0) return true;
+    return endpoint.active + 1 <= Math.ceil((this.#bound * (this.#load.active + 1) * weight) / this.#total);
   }
 }
 

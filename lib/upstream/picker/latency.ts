@@ -5,6 +5,7 @@
 import type { Endpoint } from '../endpoint.ts';
 import type { Candidate, Picker } from '../picker.ts';
 import { Draw } from './draw.ts';
+import { least } from './least.ts';
 import { otherThan } from './two-choices.ts';
 
 export class Latency implements Picker {
@@ -26,6 +27,11 @@ export class Latency implements Picker {
     if (two.endpoint === avoid) return one.endpoint;
     const now = performance.now();
     return cost(two.endpoint, now) < cost(one.endpoint, now) ? two.endpoint : one.endpoint;
+  }
+
+  other(_hash: number, accepts: (endpoint: Endpoint) => boolean): Endpoint | null {
+    const now = performance.now();
+    return least(this.#candidates, accepts, (endpoint) => cost(endpoint, now));
   }
 }
 

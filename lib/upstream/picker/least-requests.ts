@@ -2,13 +2,20 @@
 
 import type { Endpoint } from '../endpoint.ts';
 import type { Candidate, Picker } from '../picker.ts';
+import { least } from './least.ts';
 
 export class LeastRequests implements Picker {
   readonly #candidates: readonly Candidate[];
-  #turn = 0;
+  /** Where comparing begins. */
+  #turn: number;
 
-  constructor(candidates: readonly Candidate[]) {
+  constructor(candidates: readonly Candidate[], before: Picker | null = null, start = 0) {
     this.#candidates = candidates;
+    this.#turn = Math.floor(start * candidates.length);
+    if (!(before instanceof LeastRequests) || before.#candidates.length === 0) return;
+    const { endpoint } = before.#candidates[before.#turn]!;
+    const at = candidates.findIndex((candidate) => candidate.endpoint === endpoint);
+    if (at >= 0) this.#turn = at;
   }
 
   pick(avoid: Endpoint | null): Endpoint | null {
@@ -30,5 +37,9 @@ export class LeastRequests implements Picker {
     }
     this.#turn = bestAt + 1 < count ? bestAt + 1 : 0;
     return best === null ? null : best.endpoint;
+  }
+
+  other(_hash: number, accepts: (endpoint: Endpoint) => boolean): Endpoint | null {
+    return least(this.#candidates, accepts);
   }
 }

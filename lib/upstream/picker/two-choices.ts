@@ -4,6 +4,7 @@
 import type { Endpoint } from '../endpoint.ts';
 import type { Candidate, Picker } from '../picker.ts';
 import { Draw } from './draw.ts';
+import { least } from './least.ts';
 
 export class TwoChoices implements Picker {
   readonly #candidates: readonly Candidate[];
@@ -25,6 +26,10 @@ export class TwoChoices implements Picker {
     // Weights have had their say in the draw; here they say how much load is much. Equals stay as they were drawn.
     const less = two.endpoint.active * one.weight < one.endpoint.active * two.weight;
     return less ? two.endpoint : one.endpoint;
+  }
+
+  other(_hash: number, accepts: (endpoint: Endpoint) => boolean): Endpoint | null {
+    return least(this.#candidates, accepts);
   }
 }
 
