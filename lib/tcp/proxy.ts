@@ -72,13 +72,22 @@ class Passing extends Timed implements Receiver, Waiter {
 
   /** Tries the next endpoint that has room for a connection, or waits for one. */
   proceed(): void {
-    wheel.disarm(this);
     const { cluster } = this.#options;
     const endpoint = cluster.pickAvailable(this.#tried, this.#hash);
-    if (endpoint !== null && (endpoint.pool.roomy || endpoint.pool.idle > 0)) return this.#dial(endpoint);
+    // Who is woken in vain keeps its place in the queue, and its deadline.
+    const waiting = this.queue !== null;
+    if (endpoint !== null && (endpoint.pool.roomy || endpoint.pool.idle > 0)) {
+      if (waiting) {
+        cluster.leave(this);
+        wheel.disarm(this);
+      }
+      return this.#dial(endpoint);
+    }
     // What has room for an exchange only, on a connection that serves several, has none for a tunnel.
     if (endpoint !== null) cluster.undecided(endpoint);
-    const refusal = cluster.wait(this);
+    if (waiting) return;
+    // Who has been at an endpoint has been here longer than anybody in the queue.
+    const refusal = cluster.wait(this, this.#tried.length > 0);
     if (refusal !== null) return this.#refuse(null, proxyError(refusal));
     wheel.arm(this, cluster.options.pool.queueTimeoutMs);
     // Whoever waits is read from, since else nobody would notice that it is gone.
