@@ -41,6 +41,7 @@ export class Discovery {
   }
 
   #failed(fault: string, message = 'endpoints are not found, those before are kept'): void {
+    this.#cluster.stats.discoveryFailures++;
     if (fault === this.#fault) return;
     this.#fault = fault;
     const { name, endpoints } = this.#cluster;

@@ -138,15 +138,16 @@ function listenerStatus({ plan, open, stats, http }: Listener): ListenerStatus {
   };
 }
 
-function clusterStatus({ name, options, active, waiting, stats, endpoints }: Cluster): ClusterStatus {
+function clusterStatus(cluster: Cluster): ClusterStatus {
+  const { name, options, active, waiting, concurrency, endpoints } = cluster;
+  const { published: _, ...stats } = cluster.stats;
   return {
     name,
     balance: options.balance,
     active,
     waiting,
-    retries: stats.retries,
-    retriesRefused: stats.retriesRefused,
-    hedges: stats.hedges,
+    adaptiveLimit: concurrency?.limit ?? 0,
+    ...stats,
     endpoints: endpoints.map(endpointStatus),
   };
 }

@@ -104,7 +104,9 @@ class Passing extends Timed implements Receiver, Waiter {
 
   /** It has waited for too long. */
   override expire(): void {
-    this.#options.cluster.leave(this);
+    const { cluster } = this.#options;
+    cluster.leave(this);
+    cluster.stats.queueTimeouts++;
     this.#refuse(null, proxyError('queue_timeout'));
   }
 
