@@ -106,14 +106,14 @@ test('the first answer counts when it comes first after all, and the second endp
 test('an answer in time is the only one that is asked for', async (t) => {
   const quick = await serve(t, says('first'));
   const other = await serve(t, says('second'));
-  const proxy = await hedging(t, [quick.port, other.port], 'hedge: 60ms');
+  const proxy = await hedging(t, [quick.port, other.port], 'hedge: 500ms');
   for (let i = 0; i < 5; i++) assert.equal(await (await get(proxy)).text(), 'first');
   // A body that goes on for longer than that is no reason either.
   const long = await serve(t, (_request, response) => {
     response.write('a');
-    setTimeout(() => response.end('b'), 150);
+    setTimeout(() => response.end('b'), 700);
   });
-  const streaming = await hedging(t, [long.port, other.port], 'hedge: 60ms');
+  const streaming = await hedging(t, [long.port, other.port], 'hedge: 500ms');
   assert.equal(await (await get(streaming)).text(), 'ab');
   await pause(100);
   assert.deepEqual(other.asked, []);

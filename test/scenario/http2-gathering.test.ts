@@ -235,8 +235,9 @@ test('a peer that never tells its settings is given what is usual, and time runs
     stream.respond({ ':status': 200 });
     stream.end('well');
   });
-  // Who began a dial has sent what it breaks off: as many as that is by chance are to be tried again.
-  const both = await proxyTo(t, [broken.port, origin.port], 'balance: first\nprotocol: h2\nretries: { budget: 100% }');
+  // Whoever begins a dial has sent its request, so another try is one of the budget's.
+  const budget = 'retries: { budget: 100% }';
+  const both = await proxyTo(t, [broken.port, origin.port], `balance: first\nprotocol: h2\n${budget}`);
   assert.deepEqual(await burst(both), { '200 well': BURST });
   await settled(both);
   const { failures, connectFailures } = api(both).endpoints[0]!.stats;
