@@ -1,5 +1,4 @@
 // The first in the order of the configuration that may be chosen: one works, the others wait for it to fail.
-// A stand-by as HAProxy has it in "backup" servers; there is nothing in it to be proved.
 
 import type { Endpoint } from '../endpoint.ts';
 import type { Candidate, Picker } from '../picker.ts';
