@@ -398,27 +398,28 @@ test('hedges count for a cap, wait for room below it, and make room when they en
 });
 
 test('an endpoint that is put aside is no second one, and costs no budget', async (t) => {
-  const held: ServerResponse[] = [];
-  const slow = await serve(t, (_request, response) => held.push(response));
+  const slow = await serve(t, null);
   const aside = await serve(t, says('second'));
   const well = await serve(t, says('third'));
-  const proxy = await hedging(t, [slow.port, aside.port], 'hedge: 1ms');
+  const proxy = await hedging(t, [slow.port, aside.port], `hedge: ${LATE_MS}ms`);
   const [, second] = api(proxy).endpoints;
   second!.standing.ejected = true;
   second!.standing.ejectedUntilMs = performance.now() + 600_000;
   api(proxy).publish();
   const one = get(proxy);
-  await eventually(() => held.length === 1, 'the first');
-  // In the same event loop a timer that was set before, and for less, has passed first.
-  await pause(20);
-  held.shift()!.end('first');
+  await eventually(() => slow.held.length === 1 && late.size === 1, 'the first');
+  due();
+  slow.held.shift()!.end('first');
   assert.equal(await (await one).text(), 'first');
   assert.deepEqual([aside.asked.length, api(proxy).stats.hedges, api(proxy).stats.retries], [0, 0, 0]);
   await settled(proxy);
   // With a third that is well it is asked.
-  const three = await hedging(t, [slow.port, aside.port, well.port], 'hedge: 1ms');
+  const three = await hedging(t, [slow.port, aside.port, well.port], `hedge: ${LATE_MS}ms`);
   api(three).endpoints[1]!.standing.health = 'down';
   api(three).publish();
-  assert.equal(await (await get(three)).text(), 'third');
+  const other = get(three);
+  await eventually(() => slow.held.length === 1 && late.size === 1, 'the first');
+  due();
+  assert.equal(await (await other).text(), 'third');
   await settled(three);
 });
