@@ -101,7 +101,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#configuration = configuration;
     this.#log = log;
     this.#options = options;
-    this.#addresses = new Addresses(options.inheritance ?? Inheritance.none);
+    this.#addresses = new Addresses(options.inheritance ?? Inheritance.none, configuration);
     const chorus = new Chorus(log);
     this.#watch = new Watch(chorus.voice(-1), (news) => this.#crew.tell(news, null));
     this.#crew = new Crew(chorus, {
@@ -328,6 +328,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     }
     await this.#crew.discard(crew);
     watch?.abort();
+    this.#addresses.giveUp(this.#configuration);
     if (admin instanceof AdminServer && admin !== this.#admin) admin.stop();
     return { fault };
   }

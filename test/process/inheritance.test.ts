@@ -7,7 +7,7 @@ import { Inheritance, SOCKETS_VARIABLE } from '../../lib/process/inheritance.ts'
 
 test('sockets are shared out among event loops, each once, and the variable is taken away', () => {
   const environment = { [SOCKETS_VARIABLE]: JSON.stringify({ a: [4, 5, 6], b: [7] }), OTHER: 'x' };
-  const inheritance = Inheritance.claim(environment);
+  const inheritance = claim(environment);
   assert.deepEqual(environment, { OTHER: 'x' });
   assert.deepEqual([inheritance.has('a'), inheritance.has('c')], [true, false]);
   assert.deepEqual(
@@ -31,7 +31,7 @@ test('sockets are shared out among event loops, each once, and the variable is t
 
 test('what no listener binds any more is closed', () => {
   const descriptors = [openSync('/dev/null', 'r'), openSync('/dev/null', 'r')];
-  const inheritance = Inheritance.claim({
+  const inheritance = claim({
     [SOCKETS_VARIABLE]: JSON.stringify({ kept: [descriptors[0]], gone: [descriptors[1]] }),
   });
   inheritance.share(['kept'], 0, 1);
@@ -40,3 +40,35 @@ test('what no listener binds any more is closed', () => {
   assert.throws(() => fstatSync(descriptors[1]!), { code: 'EBADF' });
   closeSync(descriptors[0]!);
 });
+
+test('what is set by somebody else is told in words, and taken away all the same', () => {
+  for (const text of ['', '{', '[]', 'null', '7', '{"a":4}', '{"a":["4"]}', '{"a":[4.5]}', '{"a":[-1]}', '{"a":[1]}']) {
+    const environment = { [SOCKETS_VARIABLE]: text };
+    const claimed = Inheritance.claim(environment);
+    assert.ok('fault' in claimed, text);
+    assert.match(claimed.fault, /^MILLRACE_SOCKETS is not what a predecessor sets/);
+    assert.deepEqual(environment, {});
+  }
+});
+
+test('a descriptor that was not even open leaves nothing to close', () => {
+  claim({ [SOCKETS_VARIABLE]: '{"gone":[1048575]}' }).closeRest();
+});
+
+test('descriptors may be named that a service manager or a predecessor announces, to this process', () => {
+  const numbers = (environment: NodeJS.ProcessEnv): number[] => [...claim(environment, 77).numbers];
+  assert.deepEqual(numbers({}), []);
+  assert.deepEqual(numbers({ LISTEN_FDS: '2', LISTEN_PID: '77' }), [3, 4]);
+  assert.deepEqual(numbers({ LISTEN_FDS: '1' }), [3]);
+  assert.deepEqual(numbers({ LISTEN_FDS: '2', LISTEN_PID: '78' }), []);
+  for (const LISTEN_FDS of ['x', '-1', '1.5', '99999999999']) assert.deepEqual(numbers({ LISTEN_FDS }), []);
+  // Under the names that they had before; what a service manager told the predecessor holds no more.
+  const sockets = JSON.stringify({ 'fd:5': [4], '127.0.0.1:80': [5, 6], 'fd:x': [7] });
+  assert.deepEqual(numbers({ [SOCKETS_VARIABLE]: sockets, LISTEN_FDS: '4' }), [5]);
+});
+
+function claim(environment: NodeJS.ProcessEnv, pid?: number): Inheritance {
+  const claimed = Inheritance.claim(environment, pid);
+  assert.ok(claimed instanceof Inheritance, JSON.stringify(claimed));
+  return claimed;
+}
