@@ -39,6 +39,8 @@ export class Port {
   /** As asked for, which for port 0 is not what it got. */
   readonly asked: Address;
   readonly #server: NetServer;
+  /** It is a unix socket: also one that was handed over, which the address does not tell. Node knows no address of those. */
+  readonly #local: boolean;
   #owner: Accepting | null = null;
   /** Accepted before there was an owner, and not read. */
   readonly #held: Socket[] = [];
@@ -48,6 +50,8 @@ export class Port {
   private constructor(asked: Address, server: NetServer) {
     this.asked = asked;
     this.#server = server;
+    const bound = server.address();
+    this.#local = bound === null || typeof bound === 'string';
     server.on('connection', this.#hold);
     server.on('error', (error: NodeJS.ErrnoException) => this.#owner?.acceptFailed(error));
   }
@@ -108,7 +112,7 @@ export class Port {
 
   #accept(socket: ReadingSocket): void {
     this.#accepted++;
-    this.#owner!.accept(socket, this.asked.kind === 'unix');
+    this.#owner!.accept(socket, this.#local);
   }
 
   readonly #hold = (socket: Socket): void => {
