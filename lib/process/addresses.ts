@@ -80,7 +80,7 @@ export class Addresses {
 
   /** The socket of the admin listener that was handed over, -1 without one. */
   takeAdmin(): number {
-    return this.#inheritance.take(ADMIN_KEY, 0, 1)[0] ?? -1;
+    return this.#inheritance.take(ADMIN_KEY, 0, 1)?.descriptors[0] ?? -1;
   }
 
   /** All that was handed over and is wanted has been taken. */

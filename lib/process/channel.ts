@@ -4,6 +4,7 @@
 import type { ClusterStatus, ListenerStatus } from '../admin/control.ts';
 import type { LogFields, LogLevel } from '../base/log.ts';
 import type { Configuration } from '../config/configuration.ts';
+import type { InheritedSockets } from '../server/port.ts';
 import type { BoundPort } from '../server/server.ts';
 import type { CertificateNews } from '../tls/issuer.ts';
 import type { Material } from '../tls/material.ts';
@@ -24,7 +25,7 @@ export interface Order {
   /** By key: ports that another event loop got for port 0. */
   readonly found: ReadonlyMap<string, number>;
   /** By key: listening sockets that are this loop's to take over. */
-  readonly inherited: ReadonlyMap<string, readonly number[]>;
+  readonly inherited: ReadonlyMap<string, InheritedSockets>;
   /** By listener: where connections are counted. */
   readonly crowds: ReadonlyMap<string, SharedArrayBuffer>;
   /** What files of certificates held when they were last of use. */

@@ -2,9 +2,14 @@
 // came into their queues before is not lost, since the sockets are never closed.
 
 import { closeSync } from 'node:fs';
+import { parseAddress } from '../base/address.ts';
+import type { InheritedSockets } from '../server/port.ts';
 
-/** Names the sockets: JSON, from their keys to lists of descriptors. */
+/** Names the sockets: JSON of `HandedOver`. */
 export const SOCKETS_VARIABLE = 'MILLRACE_SOCKETS';
+
+/** By key: the address as bound, and the sockets there. */
+export type HandedOver = Record<string, { bound: string; descriptors: number[] }>;
 
 /** First descriptor that a service manager hands over (sd_listen_fds(3)). */
 const FIRST_LISTENED = 3;
@@ -15,9 +20,9 @@ export class Inheritance {
   readonly numbers: ReadonlySet<number>;
   /** All that there is comes from a predecessor. */
   readonly succeeds: boolean;
-  readonly #sockets: Map<string, number[]>;
+  readonly #sockets: Map<string, Sockets>;
 
-  private constructor(sockets: Map<string, number[]>, numbers: ReadonlySet<number>, succeeds: boolean) {
+  private constructor(sockets: Map<string, Sockets>, numbers: ReadonlySet<number>, succeeds: boolean) {
     this.#sockets = sockets;
     this.numbers = numbers;
     this.succeeds = succeeds;
@@ -44,28 +49,41 @@ export class Inheritance {
     return this.#sockets.has(key);
   }
 
-  /** Those of one key that are for event loop `place` of `count`; nobody else gets them afterwards. */
-  take(key: string, place: number, count: number): readonly number[] {
-    const all = this.#sockets.get(key) ?? [];
-    const taken = all.filter((_, at) => at % count === place);
-    for (const descriptor of taken) all[all.indexOf(descriptor)] = -1;
-    return taken.filter((descriptor) => descriptor >= 0);
+  /** Those of one key that are for event loop `place` of `count`; nobody else gets them afterwards. Null for none. */
+  take(key: string, place: number, count: number): InheritedSockets | null {
+    const sockets = this.#sockets.get(key);
+    if (sockets === undefined) return null;
+    const { bound, descriptors: all } = sockets;
+    const descriptors = all.filter((descriptor, at) => at % count === place && descriptor >= 0);
+    for (const descriptor of descriptors) all[all.indexOf(descriptor)] = -1;
+    return descriptors.length === 0 ? null : { bound, descriptors };
   }
 
   /** Those of `keys` that are for event loop `place` of `count`. */
-  share(keys: readonly string[], place: number, count: number): ReadonlyMap<string, readonly number[]> {
-    return new Map(keys.map((key) => [key, this.take(key, place, count)]));
+  share(keys: readonly string[], place: number, count: number): ReadonlyMap<string, InheritedSockets> {
+    const shared = new Map<string, InheritedSockets>();
+    for (const key of keys) {
+      const taken = this.take(key, place, count);
+      if (taken !== null) shared.set(key, taken);
+    }
+    return shared;
   }
 
   /** Closes what nobody took: its address is not bound any more. */
   closeRest(): void {
-    for (const descriptor of [...this.#sockets.values()].flat()) if (descriptor >= 0) closeHanded(descriptor);
+    for (const { descriptors } of this.#sockets.values())
+      for (const descriptor of descriptors) if (descriptor >= 0) closeHanded(descriptor);
     this.#sockets.clear();
   }
 }
 
+/** What is still to be taken: -1 in the place of what is not. */
+interface Sockets extends InheritedSockets {
+  readonly descriptors: number[];
+}
+
 /** Null when it is not as `startSuccessor` writes it. */
-function readSockets(text: string): Map<string, number[]> | null {
+function readSockets(text: string): Map<string, Sockets> | null {
   let found: unknown;
   try {
     found = JSON.parse(text);
@@ -73,9 +91,15 @@ function readSockets(text: string): Map<string, number[]> | null {
     return null;
   }
   if (typeof found !== 'object' || found === null || Array.isArray(found)) return null;
-  const lists = Object.values(found);
-  const whole = lists.every((list) => Array.isArray(list) && list.every((fd) => Number.isInteger(fd) && fd > 2));
-  return whole ? new Map(Object.entries(found) as [string, number[]][]) : null;
+  const sockets = new Map<string, Sockets>();
+  for (const [key, value] of Object.entries(found)) {
+    const { bound, descriptors } = Object(value) as { bound?: unknown; descriptors?: unknown };
+    const address = typeof bound === 'string' ? parseAddress(bound) : { fault: '' };
+    if ('fault' in address || !Array.isArray(descriptors)) return null;
+    if (!descriptors.every((fd) => Number.isInteger(fd) && fd > 2)) return null;
+    sockets.set(key, { bound: address, descriptors });
+  }
+  return sockets;
 }
 
 function listened({ LISTEN_FDS, LISTEN_PID }: NodeJS.ProcessEnv, pid: number): ReadonlySet<number> {

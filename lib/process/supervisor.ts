@@ -216,7 +216,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
         return { status: 409, fault: 'it runs within another program, which would be started once more' };
       }
       const ports = this.#crew.seats.flatMap(({ ports }) => ports).filter(({ descriptor }) => descriptor >= 0);
-      const admin = this.#admin === null ? [] : [{ key: ADMIN_KEY, descriptor: this.#admin.descriptor }];
+      const { admin: bound } = this.#configuration;
+      const admin =
+        this.#admin === null || bound === null
+          ? []
+          : [{ key: ADMIN_KEY, address: bound.bind, descriptor: this.#admin.descriptor }];
       this.#log.info('starting a successor', { program: process.execPath });
       const started = await startSuccessor([...ports, ...admin], this.#leavingSoon.signal, (how) =>
         this.#log.error('the successor has ended', { how }),

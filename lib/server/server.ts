@@ -5,7 +5,7 @@ import type { Log } from '../base/log.ts';
 import { onCrash } from '../io/connection.ts';
 import { Crowd } from './crowd.ts';
 import { Listener } from './listener.ts';
-import { Port } from './port.ts';
+import { type InheritedSockets, Port } from './port.ts';
 import type { ListenerPlan, Snapshot } from './snapshot.ts';
 
 /** Why a server could not start, or not go over to another snapshot, in words. */
@@ -22,7 +22,7 @@ export interface Binding {
   /** By key: the port that another loop was given for port 0. */
   readonly found: ReadonlyMap<string, number>;
   /** By key: listening sockets that are there already, for this loop to take over. */
-  readonly inherited: ReadonlyMap<string, readonly number[]>;
+  readonly inherited: ReadonlyMap<string, InheritedSockets>;
   /** Counts the connections of a listener, by its name. */
   crowd(listener: string): Crowd;
 }
@@ -122,10 +122,7 @@ export class Server {
           continue;
         }
         const bound: Port[] = [];
-        for (const descriptor of socketsFor(key, address, binding)) {
-          const found = binding.found.get(key);
-          const exact = found === undefined ? address : { ...address, port: found };
-          const port = await Port.bind(exact, { shared: binding.shared, descriptor });
+        for (const port of await openPorts(key, address, binding)) {
           if (port instanceof Port) bound.push(port);
           else faults.push(`listener ${plan.name}: ${port.fault}`);
         }
@@ -271,9 +268,17 @@ function portsOf(snapshot: Snapshot, ports: Ports): BoundPort[] {
   );
 }
 
-/** Descriptors of the sockets that this loop listens at, -1 for one that it is to open. */
-function socketsFor(key: string, { kind }: Address, { shared, first, inherited }: Binding): readonly number[] {
-  const there = inherited.get(key) ?? [];
-  if (there.length > 0) return there;
-  return first || (kind === 'tcp' && shared) ? [-1] : [];
+/** The sockets that this loop listens at: those that are there for it, or one that it opens. */
+async function openPorts(
+  key: string,
+  address: Address,
+  { shared, first, inherited, found }: Binding,
+): Promise<readonly (Port | { readonly fault: string })[]> {
+  const there = inherited.get(key);
+  if (there !== undefined && there.descriptors.length > 0) {
+    return there.descriptors.map((descriptor) => Port.inherit(address, descriptor, there.bound));
+  }
+  if (!first && (address.kind !== 'tcp' || !shared)) return [];
+  const port = found.get(key);
+  return [await Port.bind(port === undefined ? address : { ...address, port }, { shared, descriptor: -1 })];
 }

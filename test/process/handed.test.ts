@@ -54,7 +54,7 @@ test('what a predecessor hands over under other names cannot be named by number'
   const { descriptor, close } = await listening(t);
   const file = join(temporaryFolder(t), 'millrace.yaml');
   writeFileSync(file, documentOf('web: "127.0.0.1:0"', 'other: "fd:3"'));
-  const handed = { MILLRACE_SOCKETS: JSON.stringify({ 'web 0': [3] }) };
+  const handed = { MILLRACE_SOCKETS: JSON.stringify({ 'web 0': { bound: '127.0.0.1:80', descriptors: [3] } }) };
   const proxy = startMillrace(t, ['run', '-c', file], handed, undefined, [descriptor]);
   close();
   assert.equal(await proxy.ended, 1);
