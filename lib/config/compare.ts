@@ -4,6 +4,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { formatAddress } from '../base/address.ts';
 import type { ListenerOptions } from '../server/options.ts';
+import { continues, isSameBind } from '../server/server.ts';
 import type { ClusterOptions } from '../upstream/options.ts';
 import type { AdminOptions, Configuration } from './configuration.ts';
 import { type Difference, differences } from './written.ts';
@@ -49,7 +50,9 @@ export function compareClusters(before: ClusterOptions, after: ClusterOptions): 
 /** Everything that differs, in the order of the configuration that follows. */
 export function compareConfigurations(before: Configuration, after: Configuration): readonly Change[] {
   return [
-    ...compareParts('listener', before.listeners, after.listeners, listenerEffect, LISTENER_EFFECTS),
+    ...compareParts('listener', before.listeners, after.listeners, listenerEffect, LISTENER_EFFECTS).map((change) =>
+      change.what === 'removed' ? { ...change, effect: removalEffect(change.name, before, after) } : change,
+    ),
     ...compareParts('cluster', before.clusters, after.clusters, clusterEffect, CLUSTER_EFFECTS),
     ...compareSettings(before, after),
   ];
@@ -123,9 +126,21 @@ function compareParts<Options extends object>(
   return changes;
 }
 
+/** One that has another name now is not gone. */
+function removalEffect(name: string, before: Configuration, after: Configuration): string {
+  const was = before.listeners[name]!;
+  for (const [other, options] of Object.entries(after.listeners)) {
+    if (Object.hasOwn(before.listeners, other)) continue;
+    if (isSameBind(name, was, other, options) && continues(was, options)) {
+      return `goes on as ${other}, with its connections`;
+    }
+  }
+  return LISTENER_EFFECTS.removed;
+}
+
 function listenerEffect(before: ListenerOptions, after: ListenerOptions, keys: readonly string[]): string {
   const told: string[] = [];
-  if (before.protocol !== after.protocol || (before.tls === null) !== (after.tls === null)) {
+  if (!continues(before, after)) {
     told.push('connections that are open finish within drainTimeout, new ones speak what is new');
   } else told.push('connections that are open stay, their next requests go by what is new');
   const bound = (options: ListenerOptions): string[] => options.bind.map(formatAddress);

@@ -5,6 +5,7 @@ import type { Log } from '../base/log.ts';
 import { onCrash } from '../io/connection.ts';
 import { Crowd } from './crowd.ts';
 import { Listener } from './listener.ts';
+import type { ListenerOptions } from './options.ts';
 import { type InheritedSockets, Port } from './port.ts';
 import type { ListenerPlan, Snapshot } from './snapshot.ts';
 
@@ -179,12 +180,14 @@ export class Server {
     for (const cluster of snapshot.clusters.values()) if (!kept.delete(cluster)) cluster.start();
     const terminating = new Set(before.listeners.map(({ tls }) => tls));
     for (const { tls } of snapshot.listeners) if (!terminating.delete(tls)) tls?.start();
+    const names = new Set(snapshot.listeners.map(({ name }) => name));
     this.#listeners = snapshot.listeners.map((plan) => {
-      const known = gone.get(plan.name);
-      if (known === undefined || !continues(known.plan, plan))
-        return new Listener(plan, binding.crowd(plan.name), this.#log, this.#shedding);
-      gone.delete(plan.name);
-      known.follow(plan);
+      const known = gone.get(plan.name) ?? renamed(plan, gone.values(), names);
+      const crowd = binding.crowd(plan.name);
+      if (known === undefined || !continues(known.plan.options, plan.options))
+        return new Listener(plan, crowd, this.#log, this.#shedding);
+      gone.delete(known.plan.name);
+      known.follow(plan, crowd);
       return known;
     });
     const released = [...this.#ports].flatMap(([key, old]) => (ports.has(key) ? [] : old));
@@ -239,9 +242,25 @@ export class Server {
   }
 }
 
-/** Whether connections of the one plan can go on under the other: they speak what they spoke. */
-function continues(before: ListenerPlan, after: ListenerPlan): boolean {
-  return before.options.protocol === after.options.protocol && (before.tls === null) === (after.tls === null);
+/** The one of `gone` that has the same addresses, and whose name nobody has any more. */
+function renamed(plan: ListenerPlan, gone: Iterable<Listener>, names: ReadonlySet<string>): Listener | undefined {
+  for (const listener of gone) {
+    const { name, options } = listener.plan;
+    if (!names.has(name) && isSameBind(name, options, plan.name, plan.options)) return listener;
+  }
+  return undefined;
+}
+
+/** Whether two listeners have the same addresses; the kernel chooses other ports for those with port 0. */
+export function isSameBind(name: string, options: ListenerOptions, other: string, others: ListenerOptions): boolean {
+  const keys = keysOf(other, others.bind);
+  const own = keysOf(name, options.bind);
+  return own.length === keys.length && own.every(({ key }, at) => key === keys[at]!.key);
+}
+
+/** Whether connections of the one can go on under the other: they speak what they spoke. */
+export function continues(before: ListenerOptions, after: ListenerOptions): boolean {
+  return before.protocol === after.protocol && (before.tls === null) === (after.tls === null);
 }
 
 /** What the addresses of a listener are known by from one snapshot to the next; those with port 0 by their place. */
