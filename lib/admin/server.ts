@@ -53,7 +53,10 @@ export class AdminServer {
     const { bind } = options;
     const fault = await listen(server, bind, { shared: false, descriptor: inherited, mode: 0o600 });
     if (fault !== '') return { fault: `admin: ${formatAddress(bind)}: ${fault}` };
-    return new AdminServer(server, options, api, log);
+    const started = new AdminServer(server, options, api, log);
+    // Until we are to answer, whoever handed it over does.
+    started.#handedOver = inherited >= 0;
+    return started;
   }
 
   /** As bound. */
@@ -70,6 +73,7 @@ export class AdminServer {
 
   /** These may call from now on. */
   admit(options: AdminOptions): void {
+    if (this.#access === null) this.#handedOver = false;
     this.#access = new Access(options);
     for (const act of this.#early.splice(0)) act();
   }

@@ -35,7 +35,12 @@ export interface ServeOptions {
  */
 export async function serve(configuration: Configuration, log: Log, options: ServeOptions = {}): Promise<number> {
   const { read, started, otherwise, watch, exclusive = false } = options;
-  const given = { ...(read !== undefined && { read }), inheritance: Inheritance.claim(), upgradable: true, exclusive };
+  const inheritance = Inheritance.claim();
+  if ('fault' in inheritance) {
+    log.error(inheritance.fault);
+    return EXIT_FAILED;
+  }
+  const given = { ...(read !== undefined && { read }), inheritance, upgradable: true, exclusive };
   let proxy = await Supervisor.start(configuration, log, given);
   if (!(proxy instanceof Supervisor) && otherwise !== undefined) proxy = await Supervisor.start(otherwise, log, given);
   if (!(proxy instanceof Supervisor)) {

@@ -4,8 +4,10 @@
 import type { ClusterStatus, ListenerStatus } from '../admin/control.ts';
 import type { LogFields, LogLevel } from '../base/log.ts';
 import type { Configuration } from '../config/configuration.ts';
+import type { InheritedSockets } from '../server/port.ts';
 import type { BoundPort } from '../server/server.ts';
 import type { CertificateNews } from '../tls/issuer.ts';
+import type { Material } from '../tls/material.ts';
 import type { EndpointOptions } from '../upstream/options.ts';
 
 /** What an event loop is to serve. */
@@ -23,14 +25,17 @@ export interface Order {
   /** By key: ports that another event loop got for port 0. */
   readonly found: ReadonlyMap<string, number>;
   /** By key: listening sockets that are this loop's to take over. */
-  readonly inherited: ReadonlyMap<string, readonly number[]>;
+  readonly inherited: ReadonlyMap<string, InheritedSockets>;
   /** By listener: where connections are counted. */
   readonly crowds: ReadonlyMap<string, SharedArrayBuffer>;
+  /** What files of certificates held when they were last of use. */
+  readonly materials: readonly Material[];
 }
 
-/** What event loops let each other know: of endpoints, and of certificates. */
+/** What event loops let each other know: of endpoints, and of certificates. `Material` is for those that begin later. */
 export type News =
   | CertificateNews
+  | Material
   | { readonly kind: 'members'; readonly cluster: string; readonly endpoints: readonly EndpointOptions[] }
   | {
       readonly kind: 'health';

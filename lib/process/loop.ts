@@ -7,6 +7,7 @@ import { type Built, buildSnapshot } from '../config/build.ts';
 import { Crowd } from '../server/crowd.ts';
 import type { Listener } from '../server/listener.ts';
 import { type Binding, type Prepared, Server } from '../server/server.ts';
+import { Materials } from '../tls/material.ts';
 import { TicketKeys } from '../tls/ticket.ts';
 import type { Cluster, ClusterObserver } from '../upstream/cluster.ts';
 import { divideCluster } from '../upstream/division.ts';
@@ -78,6 +79,8 @@ export class OwnLoop implements EventLoop {
   }
 
   tell(news: News): void {
+    // Whoever serves has read the files itself.
+    if (news.kind === 'material') return;
     if (news.kind === 'certificate') {
       for (const { tls } of this.#built?.listeners ?? []) tls?.hear(news);
       return;
@@ -101,7 +104,7 @@ export class OwnLoop implements EventLoop {
     };
   }
 
-  #build({ configuration, place, count, tickets: { secret, turn } }: Order): Built {
+  #build({ configuration, place, count, materials, tickets: { secret, turn } }: Order): Built {
     const clusters = Object.entries(configuration.clusters).map(
       ([name, options]) => [name, divideCluster(options, place, count)] as const,
     );
@@ -110,6 +113,7 @@ export class OwnLoop implements EventLoop {
       ...(this.#built !== null && { before: this.#built }),
       tickets: new TicketKeys(Buffer.from(secret), Date.now, turn),
       ordering: { orders: place === 0, say: this.#say },
+      materials: new Materials(materials, this.#say),
     });
   }
 

@@ -15,6 +15,7 @@ import { formatConfigError } from '../config/error.ts';
 import type { ReadResult } from '../config/read.ts';
 import { Crowd, crowdMemory } from '../server/crowd.ts';
 import type { StartFault } from '../server/server.ts';
+import { clusterFiles, listenerFiles, Materials } from '../tls/material.ts';
 import { ticketSecret, ticketTurn } from '../tls/ticket.ts';
 import type { ChangeRefusal, EndpointChange } from '../upstream/membership.ts';
 import { ADMIN_KEY, Addresses, bindsOf, isSameAddress } from './addresses.ts';
@@ -80,6 +81,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   readonly #tickets = { secret: ticketSecret(), turn: ticketTurn() };
   /** By listener: where its connections are counted. */
   readonly #crowds = new Map<string, SharedArrayBuffer>();
+  readonly #materials = new Materials();
   #configuration: Configuration;
   #admin: AdminServer | null = null;
   #generation = 0;
@@ -99,7 +101,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#configuration = configuration;
     this.#log = log;
     this.#options = options;
-    this.#addresses = new Addresses(options.inheritance ?? Inheritance.none);
+    this.#addresses = new Addresses(options.inheritance ?? Inheritance.none, configuration);
     const chorus = new Chorus(log);
     this.#watch = new Watch(chorus.voice(-1), (news) => this.#crew.tell(news, null));
     this.#crew = new Crew(chorus, {
@@ -214,7 +216,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
         return { status: 409, fault: 'it runs within another program, which would be started once more' };
       }
       const ports = this.#crew.seats.flatMap(({ ports }) => ports).filter(({ descriptor }) => descriptor >= 0);
-      const admin = this.#admin === null ? [] : [{ key: ADMIN_KEY, descriptor: this.#admin.descriptor }];
+      const { admin: bound } = this.#configuration;
+      const admin =
+        this.#admin === null || bound === null
+          ? []
+          : [{ key: ADMIN_KEY, address: bound.bind, descriptor: this.#admin.descriptor }];
       this.#log.info('starting a successor', { program: process.execPath });
       const started = await startSuccessor([...ports, ...admin], this.#leavingSoon.signal, (how) =>
         this.#log.error('the successor has ended', { how }),
@@ -326,6 +332,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     }
     await this.#crew.discard(crew);
     watch?.abort();
+    this.#addresses.giveUp(this.#configuration);
     if (admin instanceof AdminServer && admin !== this.#admin) admin.stop();
     return { fault };
   }
@@ -339,6 +346,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#admin = admin;
     this.#configuration = configuration;
     this.#addresses.settle(configuration);
+    this.#materials.retain(filesOf(configuration));
     for (const name of this.#crowds.keys())
       if (!Object.hasOwn(configuration.listeners, name)) this.#crowds.delete(name);
     if (this.#crew.workers !== configuration.workers) {
@@ -379,10 +387,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       shared: this.#options.exclusive !== true && SHARES,
       ...this.#addresses.orderFor(configuration, place, count),
       crowds: this.#crowds,
+      materials: this.#materials.all,
     };
   }
 
   #hear(news: News, seat: Seat): void {
+    if (news.kind === 'material') return this.#materials.keep(news.files, news.contents);
     this.#watch.hear(news);
     this.#crew.tell(news, seat);
   }
@@ -454,6 +464,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#turn = done.catch(() => {});
     return done;
   }
+}
+
+/** All files of certificates. */
+function filesOf({ listeners, clusters }: Configuration): (readonly string[])[] {
+  return [
+    ...Object.values(listeners).flatMap(({ tls }) => (tls === null ? [] : listenerFiles(tls))),
+    ...Object.values(clusters).flatMap(({ tls }) => (tls === null ? [] : [clusterFiles(tls)])),
+  ];
 }
 
 /** Whether several sockets can be bound to one address, and the kernel shares connections out among them. */

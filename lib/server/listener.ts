@@ -37,7 +37,7 @@ export class Listener implements Dispatcher, Accepting {
   readonly #log: Log;
   readonly #sessions = new Set<Session>();
   readonly #shed: () => void;
-  readonly #crowd: Crowd;
+  #crowd: Crowd;
   #plan: ListenerPlan;
   #trusted: AddressBlocks;
   #emptied: (() => void) | null = null;
@@ -64,9 +64,16 @@ export class Listener implements Dispatcher, Accepting {
     return this.#sessions.size;
   }
 
-  /** Connections that begin, and exchanges of those that stay, go by this plan from now on. */
-  follow(plan: ListenerPlan): void {
+  /** Connections that begin, and exchanges of those that stay, go by this plan from now on; `crowd` counts them for its name. */
+  follow(plan: ListenerPlan, crowd: Crowd): void {
     const { limits, timeouts } = plan.options;
+    if (plan.name !== this.#plan.name) {
+      for (let moved = 0; moved < this.#sessions.size; moved++) {
+        this.#crowd.leave();
+        crowd.enter();
+      }
+      this.#crowd = crowd;
+    }
     this.#plan = plan;
     this.#trusted = trustedBy(plan);
     Object.assign(this.http, { routes: plan.routes, limits, timeouts });
