@@ -2,7 +2,8 @@
 // Node's own server, with small limits.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type Address, formatAddress } from '../base/address.ts';
+import type { AddressInfo } from 'node:net';
+import { type Address, formatAddress, isLocal, isLoopback } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import type { AdminOptions } from '../config/configuration.ts';
 import { descriptorOf } from '../io/receive.ts';
@@ -15,8 +16,9 @@ const MOST_CONNECTIONS = 64;
 const SLOWEST_MS = 10_000;
 
 export class AdminServer {
+  /** As asked for. */
+  readonly bind: Address;
   readonly #server: Server;
-  readonly #bind: Address;
   #access: Access | null = null;
   /** Requests that came before anybody may be answered. */
   #early: (() => void)[] = [];
@@ -24,7 +26,7 @@ export class AdminServer {
 
   private constructor(server: Server, options: AdminOptions, api: Api, log: Log) {
     this.#server = server;
-    this.#bind = options.bind;
+    this.bind = options.bind;
     server.on('error', (error) => log.limited('admin', 1000).error('admin listener failed', { error }));
     server.on('request', (request, response) => {
       const act = (): void => void answer(this.#access!, api, request, response, log);
@@ -53,13 +55,18 @@ export class AdminServer {
     const { bind } = options;
     const fault = await listen(server, bind, { shared: false, descriptor: inherited, mode: 0o600 });
     if (fault !== '') return { fault: `admin: ${formatAddress(bind)}: ${fault}` };
+    // Who is let in is decided by the address: one that was handed over must be what was asked for.
+    if (!isAt(server.address(), bind)) {
+      server.close();
+      return { fault: `admin: ${formatAddress(bind)}: the socket that was handed over is bound elsewhere` };
+    }
     return new AdminServer(server, options, api, log);
   }
 
   /** As bound. */
   get address(): string {
     const bound = this.#server.address();
-    if (bound === null || typeof bound === 'string') return formatAddress(this.#bind);
+    if (bound === null || typeof bound === 'string') return formatAddress(this.bind);
     return formatAddress({ kind: 'tcp', host: bound.address, port: bound.port, path: '', fd: -1 });
   }
 
@@ -84,8 +91,17 @@ export class AdminServer {
     this.#server.close();
     if (this.#access === null) this.#server.closeAllConnections();
     else this.#server.closeIdleConnections();
-    if (!this.#handedOver) removePath(this.#bind);
+    if (!this.#handedOver) removePath(this.bind);
   }
+}
+
+/** Whether a server that is bound to `bound` is where `bind` says, and reached by nobody else. */
+export function isAt(bound: AddressInfo | string | null, bind: Address): boolean {
+  if (bind.kind === 'fd') return true;
+  // Node knows no path of a unix socket that was handed over.
+  if (bind.kind === 'unix') return bound === null || typeof bound === 'string';
+  if (bound === null || typeof bound === 'string') return false;
+  return (bind.port === 0 || bind.port === bound.port) && (!isLocal(bind) || isLoopback(bound.address));
 }
 
 async function answer(

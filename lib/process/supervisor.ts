@@ -17,7 +17,7 @@ import { Crowd, crowdMemory } from '../server/crowd.ts';
 import type { StartFault } from '../server/server.ts';
 import { ticketSecret, ticketTurn } from '../tls/ticket.ts';
 import type { ChangeRefusal, EndpointChange } from '../upstream/membership.ts';
-import { ADMIN_KEY, Addresses, bindsOf, isSameAddress } from './addresses.ts';
+import { Addresses, adminKey, bindsOf, isSameAddress } from './addresses.ts';
 import type { News, Order } from './channel.ts';
 import { Chorus } from './chorus.ts';
 import { Crew, type NextCrew } from './crew.ts';
@@ -214,7 +214,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
         return { status: 409, fault: 'it runs within another program, which would be started once more' };
       }
       const ports = this.#crew.seats.flatMap(({ ports }) => ports).filter(({ descriptor }) => descriptor >= 0);
-      const admin = this.#admin === null ? [] : [{ key: ADMIN_KEY, descriptor: this.#admin.descriptor }];
+      const admin =
+        this.#admin === null ? [] : [{ key: adminKey(this.#admin.bind), descriptor: this.#admin.descriptor }];
       this.#log.info('starting a successor', { program: process.execPath });
       const started = await startSuccessor([...ports, ...admin], this.#leavingSoon.signal, (how) =>
         this.#log.error('the successor has ended', { how }),
@@ -361,7 +362,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     const now = this.#configuration.admin;
     if (this.#admin !== null && now !== null && isSameAddress(now.bind, admin.bind)) return this.#admin;
     const api = new Api(this, readEndpoint);
-    const started = await AdminServer.start(admin, api, this.#log, this.#addresses.takeAdmin());
+    const started = await AdminServer.start(admin, api, this.#log, this.#addresses.takeAdmin(admin.bind));
     if (started instanceof AdminServer) this.#log.info('admin API', { address: started.address });
     return started;
   }
