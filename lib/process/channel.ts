@@ -62,7 +62,8 @@ export interface EventLoop {
    * endpoints at this moment.
    */
   commit(drainTimeoutMs: number, news: readonly News[]): Promise<void>;
-  abort(): void;
+  /** Resolves once it has let go of what it had got ready, or was about to. */
+  abort(): Promise<void>;
   tell(news: News): void;
   report(): Promise<LoopReport>;
   /** Another process has its ports too. */

@@ -4,7 +4,7 @@
 
 import type { Configuration } from '../config/configuration.ts';
 import type { BoundPort } from '../server/server.ts';
-import type { LoopReport, News, Order } from './channel.ts';
+import type { EventLoop, LoopReport, News, Order } from './channel.ts';
 import type { Chorus } from './chorus.ts';
 import { Seat, type SeatEvents } from './seat.ts';
 import { ThreadLoop } from './thread.ts';
@@ -24,6 +24,8 @@ export class Crew {
   readonly #chorus: Chorus;
   readonly #events: SeatEvents;
   #seats: readonly Seat[] = [];
+  /** Those that were begun and serve nothing yet. */
+  #fresh: readonly Seat[] = [];
   #inThreads = false;
   /** A thread that has loaded everything and serves nothing: it takes the place of one that is lost at once. */
   #spare: ThreadLoop | null = null;
@@ -54,10 +56,12 @@ export class Crew {
     const wanted = Math.max(1, configuration.workers);
     // The main thread stays alone once it is.
     const count = kept.length === 0 || this.#inThreads ? Math.max(kept.length, wanted) : kept.length;
+    const inThread = kept.length === 0 ? configuration.workers > 0 : this.#inThreads;
     const fresh = Array.from(
       { length: count - kept.length },
-      (_, at) => new Seat(kept.length + at, this.#chorus.voice(kept.length + at), this.#events),
+      (_, at) => new Seat(kept.length + at, inThread, this.#chorus.voice(kept.length + at), this.#events),
     );
+    this.#fresh = fresh;
     for (const seat of fresh) seat.begin(configuration);
     return { kept, fresh, seats: [...kept, ...fresh] };
   }
@@ -82,8 +86,8 @@ export class Crew {
 
   /** Resolves once nothing of it is left. */
   async discard({ kept, fresh }: NextCrew): Promise<void> {
-    for (const seat of kept) seat.abort();
-    await Promise.all(fresh.map((seat) => seat.stop()));
+    await Promise.all([...kept.map((seat) => seat.abort()), ...fresh.map((seat) => seat.stop())]);
+    this.#fresh = [];
   }
 
   /** Resolves once all serve what they were prepared for. */
@@ -94,6 +98,7 @@ export class Crew {
   ): Promise<void> {
     if (this.#seats.length === 0) this.#inThreads = workers > 0;
     this.#seats = seats;
+    this.#fresh = [];
     this.#wantSpare(heapBytes);
     await Promise.all(seats.map((seat) => seat.commit(drainTimeoutMs, news)));
   }
@@ -117,9 +122,9 @@ export class Crew {
     return Promise.all(this.#seats.map((seat) => seat.report(withinMs)));
   }
 
-  /** Another process has all ports too. */
-  handOver(): void {
-    for (const seat of this.#seats) seat.loop?.handOver();
+  /** Another process has all ports of these event loops too. One that came later has sockets of its own. */
+  handOver(loops: ReadonlySet<EventLoop | null>): void {
+    for (const { loop } of this.#seats) if (loops.has(loop)) loop?.handOver();
   }
 
   async drain(timeoutMs: number): Promise<{ readonly cut: number }> {
@@ -130,7 +135,7 @@ export class Crew {
 
   async stop(): Promise<void> {
     this.#dropSpare();
-    await Promise.all(this.#seats.map((seat) => seat.stop()));
+    await Promise.all([...this.#seats, ...this.#fresh].map((seat) => seat.stop()));
   }
 
   #thread(heapBytes: number): ThreadLoop {

@@ -26,6 +26,8 @@ export class OwnLoop implements EventLoop {
   #server: Server | null = null;
   #built: Built | null = null;
   #pending: Pending | null = null;
+  /** Counts what was given up: an order that is older is not got ready any more. */
+  #aborted = 0;
 
   /** `say` is told what traffic has found out. */
   constructor(log: Log, say: (news: News) => void) {
@@ -42,6 +44,7 @@ export class OwnLoop implements EventLoop {
   }
 
   async prepare(order: Order): Promise<PrepareResult> {
+    const aborted = this.#aborted;
     let built: Built;
     try {
       built = this.#build(order);
@@ -59,6 +62,10 @@ export class OwnLoop implements EventLoop {
     this.#server ??= Server.create(this.#log);
     const prepared = await this.#server.prepare(built, binding);
     if ('fault' in prepared) return prepared;
+    if (aborted !== this.#aborted) {
+      prepared.abort();
+      return { fault: 'it was given up' };
+    }
     this.#pending = { built, prepared };
     return { ports: prepared.ports };
   }
@@ -72,7 +79,8 @@ export class OwnLoop implements EventLoop {
     for (const one of news) this.tell(one);
   }
 
-  abort(): void {
+  async abort(): Promise<void> {
+    this.#aborted++;
     this.#pending?.prepared.abort();
     this.#pending = null;
   }
@@ -122,7 +130,7 @@ export class OwnLoop implements EventLoop {
   }
 
   async stop(): Promise<void> {
-    this.abort();
+    await this.abort();
     this.#server?.close();
   }
 }

@@ -2,6 +2,7 @@
 // hands over to a successor, and ends. No connection passes through here.
 
 import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import about from '../../package.json' with { type: 'json' };
 import { Api } from '../admin/api.ts';
 import type { ClusterStatus, Control, Refusal, ReloadResult, Status } from '../admin/control.ts';
@@ -22,9 +23,11 @@ import type { News, Order } from './channel.ts';
 import { Chorus } from './chorus.ts';
 import { Crew, type NextCrew } from './crew.ts';
 import { Inheritance } from './inheritance.ts';
+import { Reading } from './reading.ts';
 import type { Seat } from './seat.ts';
 import { addStatuses } from './statuses.ts';
 import { startSuccessor } from './successor.ts';
+import { Turns } from './turns.ts';
 import { type NextWatch, Watch } from './watch.ts';
 
 /** How a proxy ended: `cut`, when what was open did not finish in time. */
@@ -44,6 +47,8 @@ export interface SupervisorEvents {
 export interface SupervisorOptions {
   /** Reads the configuration anew; without it there is nothing to reload. */
   readonly read?: () => Promise<ReadResult>;
+  /** Longest wait for it. */
+  readonly readWithinMs?: number;
   /** Sockets that a predecessor has handed over. */
   readonly inheritance?: Inheritance;
   /** This process can be started once more by its own arguments, and says then that it serves. */
@@ -59,6 +64,10 @@ const STANDSTILL_MS = 10_000;
 const LOOKS = 10;
 /** An event loop that does not answer must not keep others from telling their status. */
 const REPORT_MS = 2000;
+/** Longest wait for a configuration that is on its way to give up, when all is told to stop. */
+const STOP_MS = 1000;
+
+const DRAINING: Refusal = { status: 409, fault: 'it is draining' };
 
 /** What is ready to take effect. */
 interface Next {
@@ -88,10 +97,15 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   #draining = false;
   #over = false;
   #timer: NodeJS.Timeout | null = null;
-  /** Ends the start of a successor. */
+  /** Ends the start of a successor, and the reading of a configuration. */
   readonly #leavingSoon = new AbortController();
-  /** What changes event loops happens one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  /** Told to break off what is open. */
+  readonly #stopping = new AbortController();
+  readonly #reading: Reading | null;
+  /** What changes event loops happens one after the other. Nothing in it waits for others than them. */
+  readonly #turn = new Turns();
+  /** So do reloads and upgrades, which do: meanwhile event loops are replaced as ever. */
+  readonly #changes = new Turns();
   #end: (ending: Ending) => void = () => {};
 
   private constructor(configuration: Configuration, log: Log, options: SupervisorOptions) {
@@ -99,6 +113,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#configuration = configuration;
     this.#log = log;
     this.#options = options;
+    this.#reading = options.read === undefined ? null : new Reading(options.read, options.readWithinMs);
     this.#addresses = new Addresses(options.inheritance ?? Inheritance.none);
     const chorus = new Chorus(log);
     this.#watch = new Watch(chorus.voice(-1), (news) => this.#crew.tell(news, null));
@@ -118,7 +133,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     options: SupervisorOptions = {},
   ): Promise<Supervisor | StartFault> {
     const supervisor = new Supervisor(configuration, log, options);
-    const fault = await supervisor.#inTurn(() => supervisor.#goOver(configuration));
+    const fault = await supervisor.#turn.take(() => supervisor.#goOver(configuration));
     if (fault !== '') {
       supervisor.#finish('failed');
       return { fault };
@@ -135,9 +150,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return this.#generation > 0 && !this.#draining && this.#crew.seats.some(({ serving }) => serving);
   }
 
-  /** Whether all event loops turn. */
+  /** Whether it serves at all: an event loop that is lost is replaced while the others go on. */
   get sound(): boolean {
-    return this.#crew.seats.every(({ serving }) => serving);
+    return this.#crew.seats.some(({ serving }) => serving);
   }
 
   /** How many event loops in threads there are. */
@@ -165,16 +180,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   }
 
   /** Reads the configuration anew and goes over to it, all or nothing; with `plan` it only tells what would change. */
-  reload(plan = false): Promise<ReloadResult | Refusal> {
-    return this.#inTurn(async () => {
-      const { read } = this.#options;
-      if (this.#draining) return { status: 409, fault: 'it is draining' };
-      if (read === undefined) return { status: 409, fault: 'it was not started from a configuration file' };
-      if (plan) return this.#reload(read, true);
+  async reload(plan = false): Promise<ReloadResult | Refusal> {
+    const reading = this.#reading;
+    if (reading === null) return { status: 409, fault: 'it was not started from a configuration file' };
+    if (this.#draining) return DRAINING;
+    if (plan) return this.#reload(reading, true);
+    return this.#changes.take(async () => {
+      if (this.#draining) return DRAINING;
       this.emit('reloading');
       this.#reloadFault = 'it was broken off';
       try {
-        const result = await this.#reload(read, false);
+        const result = await this.#reload(reading, false);
         this.#reloadFault = 'fault' in result ? result.fault : result.errors.join('\n');
         return result;
       } finally {
@@ -188,7 +204,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** Goes over to `configuration`, all or nothing; answers '' or why not. */
   configure(configuration: Configuration): Promise<string> {
-    return this.#inTurn(() => this.#goOver(configuration));
+    return this.#changes.take(() => this.#turn.take(() => this.#goOver(configuration)));
   }
 
   /** Accepts nothing new and lets what is open finish, as long as the configuration allows; false when that had begun. */
@@ -202,18 +218,21 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   stop(): void {
     this.#draining = true;
     this.#leavingSoon.abort();
-    // A configuration that is on its way gives up first, and with it what it has prepared.
-    void this.#inTurn(() => this.#crew.stop()).then(() => this.#finish('stopped'));
+    this.#stopping.abort();
+    void this.#stop();
   }
 
   /** Starts a successor that takes over all ports, then drains. */
   upgrade(): Promise<{ readonly pid: number } | Refusal> {
-    return this.#inTurn(async () => {
-      if (this.#draining) return { status: 409, fault: 'it is draining' };
+    return this.#changes.take(async () => {
       if (this.#options.upgradable !== true) {
         return { status: 409, fault: 'it runs within another program, which would be started once more' };
       }
+      // Whoever is just being replaced has its sockets by then.
+      await this.#turn.take(async () => {});
+      if (this.#draining) return DRAINING;
       const ports = this.#crew.seats.flatMap(({ ports }) => ports).filter(({ descriptor }) => descriptor >= 0);
+      const handing = new Set(this.#crew.seats.map(({ loop }) => loop));
       const admin =
         this.#admin === null ? [] : [{ key: adminKey(this.#admin.bind), descriptor: this.#admin.descriptor }];
       this.#log.info('starting a successor', { program: process.execPath });
@@ -225,7 +244,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
         return { status: 500, fault: started.fault };
       }
       this.#log.info('the successor serves', { pid: started.pid });
-      this.#crew.handOver();
+      this.#crew.handOver(handing);
       // Whoever asks from now on is answered by the successor.
       this.#admin?.handOver();
       this.#admin?.stop();
@@ -269,8 +288,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return { status: refusal === 'not known' ? 404 : 409, fault: REFUSALS[refusal] };
   }
 
-  async #reload(read: () => Promise<ReadResult>, plan: boolean): Promise<ReloadResult | Refusal> {
-    const found = await read();
+  async #reload(reading: Reading, plan: boolean): Promise<ReloadResult | Refusal> {
+    const found = await reading.next(this.#leavingSoon.signal);
+    if ('fault' in found) return this.#draining ? DRAINING : { status: 500, fault: found.fault };
     const generation = this.#generation;
     if ('errors' in found) {
       return { errors: found.errors.map(formatConfigError), warnings: [], changes: [], generation };
@@ -282,7 +302,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       if (!plan) this.#log.info('reloaded: nothing has changed', { generation });
       return { errors: [], warnings, changes, generation };
     }
-    const fault = await this.#goOver(configuration);
+    const fault = await this.#turn.take(() => this.#goOver(configuration));
     if (fault !== '') return { status: 409, fault };
     this.#log.info('reloaded', { generation: this.#generation });
     return { errors: [], warnings, changes, generation: this.#generation };
@@ -399,21 +419,22 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       void this.#drain(0, 'failed', false);
       return;
     }
-    seat.replaceSoon(() => this.#inTurn(() => this.#replace(seat)));
+    seat.replaceSoon(() => this.#turn.take(() => this.#replace(seat)));
   }
 
   async #replace(seat: Seat): Promise<void> {
-    if (this.#draining || !this.#crew.has(seat)) return;
+    // A configuration that took effect meanwhile may have brought one along.
+    if (this.#draining || seat.serving || !this.#crew.has(seat)) return;
     const order = this.#order(seat.place, this.#crew.seats.length, this.#watch.known);
-    const fault = await seat.prepare(order);
+    const fault = (await seat.prepare(order)) || (seat.loop === null ? 'it has ended' : '');
     if (this.#draining) return seat.abort();
     if (fault === '') {
       await seat.commit(0, this.#watch.news);
-      this.#log.info('event loop replaced', { worker: seat.place, tookMs: seat.replacedAfterMs });
+      if (seat.serving) this.#log.info('event loop replaced', { worker: seat.place, tookMs: seat.replacedAfterMs });
       return;
     }
     this.#log.error('event loop not replaced', { worker: seat.place, fault });
-    seat.abort();
+    await seat.abort();
     this.#lost(seat);
   }
 
@@ -421,23 +442,37 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#draining = true;
     if (!succeeded) this.#leavingSoon.abort();
     this.emit('draining', succeeded);
+    const { signal } = this.#stopping;
     try {
       if (delayMs > 0) {
         this.#log.info('not ready any more, draining soon', { delayMs });
-        await new Promise((resolve) => setTimeout(resolve, delayMs));
+        await sleep(delayMs, null, { signal }).catch(() => {});
       }
+      // Told to stop meanwhile, and everything else is said there.
+      if (signal.aborted) return;
       const { drainTimeoutMs } = this.#configuration;
       this.#log.info('draining', { timeoutMs: drainTimeoutMs });
       const { cut } = await this.#crew.drain(drainTimeoutMs);
       // What was on its way when this began gives up, and lets go of what it has bound.
-      await this.#turn;
+      await this.#turn.last;
+      if (signal.aborted) return;
       if (cut > 0) this.#log.warn('drain timeout: connections were cut off', { cut });
       else this.#log.info('drained');
       this.#finish(cut > 0 && ending === 'drained' ? 'cut' : ending);
     } catch (error) {
+      if (signal.aborted) return;
       this.#log.error('draining failed', { error });
       this.#finish('failed');
     }
+  }
+
+  async #stop(): Promise<void> {
+    // A configuration that is on its way gives up without its event loops, and lets go of what else it has prepared: a
+    // moment is enough for that.
+    const late = sleep(STOP_MS, null, { ref: false });
+    await this.#crew.stop().catch((error: unknown) => this.#log.error('stopping failed', { error }));
+    await Promise.race([this.#turn.last, late]);
+    this.#finish('stopped');
   }
 
   #finish(ending: Ending): void {
@@ -448,12 +483,6 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#admin?.stop();
     this.#end(ending);
     this.emit('ended', ending);
-  }
-
-  #inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
-    const done = this.#turn.then(act);
-    this.#turn = done.catch(() => {});
-    return done;
   }
 }
 

@@ -79,8 +79,9 @@ export class ThreadLoop implements EventLoop {
     }
   }
 
-  abort(): void {
-    this.#order('abort');
+  async abort(): Promise<void> {
+    // One that is gone has nothing any more.
+    await this.#ask('abort').catch(() => {});
   }
 
   tell(news: News): void {
