@@ -53,6 +53,10 @@ export interface SupervisorOptions {
   readonly inheritance?: Inheritance;
   /** This process can be started once more by its own arguments, and says then that it serves. */
   readonly upgradable?: boolean;
+  /** Breaks off a start that is under way. */
+  readonly signal?: AbortSignal;
+  /** Of this process, where it is not to be believed. */
+  readonly pid?: number;
   /** Binds without leaving room for others on the same ports: with `workers: 0` alone. */
   readonly exclusive?: boolean;
   /** How long an event loop may stand still before it is replaced. */
@@ -133,7 +137,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     options: SupervisorOptions = {},
   ): Promise<Supervisor | StartFault> {
     const supervisor = new Supervisor(configuration, log, options);
+    const stop = (): void => supervisor.stop();
+    if (options.signal?.aborted) stop();
+    options.signal?.addEventListener('abort', stop);
     const fault = await supervisor.#turn.take(() => supervisor.#goOver(configuration));
+    options.signal?.removeEventListener('abort', stop);
     if (fault !== '') {
       supervisor.#finish('failed');
       return { fault };
@@ -227,6 +235,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return this.#changes.take(async () => {
       if (this.#options.upgradable !== true) {
         return { status: 409, fault: 'it runs within another program, which would be started once more' };
+      }
+      if ((this.#options.pid ?? process.pid) === 1) {
+        return {
+          status: 409,
+          fault: 'it is process 1 here, whose end would end its successor too: replace the container',
+        };
       }
       // Whoever is just being replaced has its sockets by then.
       await this.#turn.take(async () => {});

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { createLog } from '../../lib/base/log.ts';
+import { createLog, type Log } from '../../lib/base/log.ts';
 import { type ReadResult, readConfiguration } from '../../lib/config/read.ts';
 import { type Ending, Supervisor, type SupervisorOptions } from '../../lib/process/supervisor.ts';
 import { eventually, freePort } from '../support/process.ts';
@@ -146,6 +146,25 @@ listeners:
   assert.equal(first!.serving, true);
 });
 
+test('a start that is broken off leaves nothing behind', async () => {
+  const port = await freePort();
+  const first = await document(`workers: 2\nlisteners: { web: { bind: "127.0.0.1:${port}", ${RESPOND} } }`);
+  assert.ok('configuration' in first);
+  const ending = new AbortController();
+  const started = Supervisor.start(first.configuration, logTo([]), { signal: ending.signal });
+  ending.abort();
+  assert.ok('fault' in (await started));
+  assert.equal(isBound(port), false);
+});
+
+test('the first process of a container starts no successor, which would end with it', async (t) => {
+  const { supervisor } = await start(t, `workers: 0\n${WEB}`, { upgradable: true, pid: 1 });
+  const refusal = await supervisor.upgrade();
+  assert.ok('fault' in refusal && refusal.status === 409);
+  assert.match(refusal.fault, /it is process 1 here/);
+  assert.equal(supervisor.ready, true);
+});
+
 function never(): Promise<never> {
   return new Promise(() => {});
 }
@@ -172,6 +191,11 @@ function isBound(port: number): boolean {
     .some((line) => line.includes(` ${address} `) && / 0A /.test(line));
 }
 
+function logTo(lines: Record<string, unknown>[]): Log {
+  const write = (line: string): void => void lines.push(JSON.parse(line));
+  return createLog({ level: 'debug', format: 'json', colours: false, write, now: Date.now });
+}
+
 /** A supervisor with its log; stopped when the test ends. */
 async function start(
   t: TestContext,
@@ -179,13 +203,7 @@ async function start(
   options: SupervisorOptions = {},
 ): Promise<{ supervisor: Supervisor; log: Record<string, unknown>[] }> {
   const log: Record<string, unknown>[] = [];
-  const writer = createLog({
-    level: 'debug',
-    format: 'json',
-    colours: false,
-    write: (line) => log.push(JSON.parse(line)),
-    now: Date.now,
-  });
+  const writer = logTo(log);
   const first = await document(text);
   assert.ok('configuration' in first, JSON.stringify(first));
   const supervisor = await Supervisor.start(first.configuration, writer, options);

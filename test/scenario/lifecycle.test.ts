@@ -73,7 +73,7 @@ test('during drainDelay the proxy is not ready and serves all the same; then HTT
   assert.equal(await proxy.ended, 0, proxy.err);
 });
 
-test('tunnels get drainTimeout; those that are cut off are counted in the log, and the exit code is 1', async (t) => {
+test('tunnels get drainTimeout; those that are cut off are counted in the log, and the exit code is 3', async (t) => {
   const echo = await startEcho(t);
   const { proxy } = start(
     t,
@@ -102,7 +102,7 @@ clusters:
   tunnels[0]!.send('still here');
   await tunnels[0]!.receive('still here');
   tunnels[0]!.end();
-  assert.equal(await proxy.ended, 1);
+  assert.equal(await proxy.ended, 3);
   assert.match(proxy.err, /drain timeout: connections were cut off","cut":3/);
   for (const tunnel of tunnels) await tunnel.until(() => tunnel.closed || tunnel.ended, 'its end');
   assert.equal(tunnels[0]!.error, null);
