@@ -4,6 +4,7 @@
 import type { ClusterStatus, ListenerStatus } from '../admin/control.ts';
 import type { LogFields, LogLevel } from '../base/log.ts';
 import type { Configuration } from '../config/configuration.ts';
+import type { Cut } from '../server/listener.ts';
 import type { BoundPort } from '../server/server.ts';
 import type { CertificateNews } from '../tls/issuer.ts';
 import type { EndpointOptions } from '../upstream/options.ts';
@@ -68,8 +69,8 @@ export interface EventLoop {
   report(): Promise<LoopReport>;
   /** Another process has its ports too. */
   handOver(): void;
-  /** Accepts nothing more; resolves when nothing is open, with how many connections were cut. */
-  drain(timeoutMs: number): Promise<{ cut: number }>;
+  /** Accepts nothing more; resolves when nothing is open, with what was cut off. */
+  drain(timeoutMs: number): Promise<readonly Cut[]>;
   /** Ends at once. */
   stop(): Promise<void>;
 }

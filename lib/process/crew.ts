@@ -3,6 +3,7 @@
 // process can be given it (see upgrade).
 
 import type { Configuration } from '../config/configuration.ts';
+import type { Cut } from '../server/listener.ts';
 import type { BoundPort } from '../server/server.ts';
 import type { EventLoop, LoopReport, News, Order } from './channel.ts';
 import type { Chorus } from './chorus.ts';
@@ -127,10 +128,10 @@ export class Crew {
     for (const { loop } of this.#seats) if (loops.has(loop)) loop?.handOver();
   }
 
-  async drain(timeoutMs: number): Promise<{ readonly cut: number }> {
+  /** Answers what was cut off. */
+  async drain(timeoutMs: number): Promise<readonly Cut[]> {
     this.#dropSpare();
-    const ends = await Promise.all(this.#seats.map((seat) => seat.drain(timeoutMs)));
-    return { cut: ends.reduce((sum, { cut }) => sum + cut, 0) };
+    return (await Promise.all(this.#seats.map((seat) => seat.drain(timeoutMs)))).flat();
   }
 
   async stop(): Promise<void> {

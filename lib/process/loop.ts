@@ -5,7 +5,7 @@ import type { ClusterStatus, EndpointStatus, ListenerStatus } from '../admin/con
 import type { Log } from '../base/log.ts';
 import { type Built, buildSnapshot } from '../config/build.ts';
 import { Crowd } from '../server/crowd.ts';
-import type { Listener } from '../server/listener.ts';
+import type { Cut, Listener } from '../server/listener.ts';
 import { type Binding, type Prepared, Server } from '../server/server.ts';
 import { TicketKeys } from '../tls/ticket.ts';
 import type { Cluster, ClusterObserver } from '../upstream/cluster.ts';
@@ -125,8 +125,9 @@ export class OwnLoop implements EventLoop {
     this.#server?.handOver();
   }
 
-  async drain(timeoutMs: number): Promise<{ cut: number }> {
-    return (await this.#server?.drain(timeoutMs)) ?? { cut: 0 };
+  async drain(timeoutMs: number): Promise<readonly Cut[]> {
+    await this.#server?.drain(timeoutMs);
+    return this.#server?.cuts.filter(({ http, tunnels }) => http + tunnels > 0) ?? [];
   }
 
   async stop(): Promise<void> {

@@ -4,6 +4,7 @@
 import type { WorkerStatus } from '../admin/control.ts';
 import type { Log } from '../base/log.ts';
 import type { Configuration } from '../config/configuration.ts';
+import type { Cut } from '../server/listener.ts';
 import type { BoundPort } from '../server/server.ts';
 import type { EventLoop, LoopReport, News, Order } from './channel.ts';
 import { OwnLoop } from './loop.ts';
@@ -161,9 +162,9 @@ export class Seat {
     }, pauseMs);
   }
 
-  async drain(timeoutMs: number): Promise<{ cut: number }> {
+  async drain(timeoutMs: number): Promise<readonly Cut[]> {
     this.#end();
-    return (await this.#loop?.drain(timeoutMs)) ?? { cut: 0 };
+    return (await this.#loop?.drain(timeoutMs)) ?? [];
   }
 
   async stop(): Promise<void> {

@@ -22,6 +22,7 @@ import { Addresses, adminKey, bindsOf, isSameAddress } from './addresses.ts';
 import type { News, Order } from './channel.ts';
 import { Chorus } from './chorus.ts';
 import { Crew, type NextCrew } from './crew.ts';
+import { Cuts } from './cuts.ts';
 import { Inheritance } from './inheritance.ts';
 import { Reading } from './reading.ts';
 import type { Seat } from './seat.ts';
@@ -93,6 +94,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   readonly #tickets = { secret: ticketSecret(), turn: ticketTurn() };
   /** By listener: where its connections are counted. */
   readonly #crowds = new Map<string, SharedArrayBuffer>();
+  readonly #cuts = new Cuts();
   #configuration: Configuration;
   #admin: AdminServer | null = null;
   #generation = 0;
@@ -424,7 +426,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** An event loop is gone with all that it had; another takes its place. */
   #lost(seat: Seat): void {
-    for (const memory of this.#crowds.values()) new Crowd(memory, seat.place).clear();
+    for (const [listener, memory] of this.#crowds) {
+      const crowd = new Crowd(memory, seat.place);
+      if (this.#draining) this.#cuts.lost(listener, crowd.own);
+      crowd.clear();
+    }
     if (this.#draining || !this.#crew.has(seat)) return;
     if (seat.place === 0 && bindsOf(this.#configuration).some(({ kind }) => kind === 'fd')) {
       this.#log.error(
@@ -466,11 +472,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       if (signal.aborted) return;
       const { drainTimeoutMs } = this.#configuration;
       this.#log.info('draining', { timeoutMs: drainTimeoutMs });
-      const { cut } = await this.#crew.drain(drainTimeoutMs);
+      for (const cut of await this.#crew.drain(drainTimeoutMs)) this.#cuts.add(cut);
       // What was on its way when this began gives up, and lets go of what it has bound.
       await this.#turn.last;
       if (signal.aborted) return;
-      if (cut > 0) this.#log.warn('drain timeout: connections were cut off', { cut });
+      const { total: cut, listeners } = this.#cuts;
+      if (cut > 0) this.#log.warn('drain timeout: connections were cut off', { cut, listeners });
       else this.#log.info('drained');
       this.#finish(cut > 0 && ending === 'drained' ? 'cut' : ending);
     } catch (error) {

@@ -7,6 +7,8 @@ import { type TestContext, test } from 'node:test';
 import { createLog, type Log } from '../../lib/base/log.ts';
 import { type ReadResult, readConfiguration } from '../../lib/config/read.ts';
 import { type Ending, Supervisor, type SupervisorOptions } from '../../lib/process/supervisor.ts';
+import { startOrigin } from '../support/origin.ts';
+import { connectPeer } from '../support/peer.ts';
 import { eventually, freePort } from '../support/process.ts';
 
 const RESPOND = 'routes: [{ respond: { status: 200, body: hi } }]';
@@ -145,6 +147,34 @@ listeners:
   assert.deepEqual([bound, isBound(port)], [true, false]);
   assert.equal(first!.serving, true);
 });
+
+for (const lost of [false, true]) {
+  test(`what a drain cuts off is told by listener${lost ? ', also of an event loop that dies meanwhile' : ' and kind'}`, async (t) => {
+    const origin = await startOrigin(t);
+    const { supervisor, log } = await start(
+      t,
+      `
+workers: 1
+drainTimeout: ${lost ? '10m' : '50ms'}
+listeners:
+  web: { bind: "127.0.0.1:0", cluster: a }
+  raw: { bind: "127.0.0.1:0", protocol: tcp, cluster: a }
+  idle: { bind: "127.0.0.1:0", cluster: a }
+clusters: { a: { endpoints: ["${origin.address}"] } }`,
+    );
+    const port = (name: string): number =>
+      Number(/\d+$/.exec(supervisor.addresses.find(({ listener }) => listener === name)!.address)![0]);
+    for (let at = 0; at < 2; at++) (await connectPeer(t, port('raw'))).send('GET /raw\r\n');
+    (await connectPeer(t, port('web'))).send('GET /web HTTP/1.1\r\nHost: a\r\n\r\n');
+    for (let at = 0; at < 3; at++) await (await origin.peer(at)).receive('GET /');
+    supervisor.drain();
+    if (lost) supervisor.seats[0]!.kill();
+    assert.equal(await supervisor.ended, 'cut');
+    const { cut, listeners } = log.find(({ message }) => message === 'drain timeout: connections were cut off')!;
+    const expected = lost ? { raw: { lost: 2 }, web: { lost: 1 } } : { raw: { tunnels: 2 }, web: { http: 1 } };
+    assert.deepEqual({ cut, listeners }, { cut: 3, listeners: expected });
+  });
+}
 
 test('a start that is broken off leaves nothing behind', async () => {
   const port = await freePort();
