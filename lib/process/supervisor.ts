@@ -10,7 +10,7 @@ import { AdminServer } from '../admin/server.ts';
 import { formatAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import { compareConfigurations } from '../config/compare.ts';
-import type { Configuration } from '../config/configuration.ts';
+import type { AdminOptions, Configuration } from '../config/configuration.ts';
 import { readEndpoint } from '../config/endpoint-list.ts';
 import { formatConfigError } from '../config/error.ts';
 import type { ReadResult } from '../config/read.ts';
@@ -352,6 +352,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
           (ports) => this.#addresses.note(ports),
         );
       }
+      // Last, since the one before has to go first.
+      if (fault === '' && this.#movesAdmin(configuration)) admin = await this.#moveAdmin(configuration.admin!);
+      if (admin !== null && 'fault' in admin) ({ fault } = admin);
     } catch (error) {
       // A file that was there when the document was checked, and is not any more.
       fault = error instanceof Error ? error.message : String(error);
@@ -397,6 +400,30 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     if (admin === null) return null;
     const now = this.#configuration.admin;
     if (this.#admin !== null && now !== null && isSameAddress(now.bind, admin.bind)) return this.#admin;
+    return this.#movesAdmin({ admin }) ? null : this.#startAdmin(admin);
+  }
+
+  /** Whether the admin listener goes to another host on its port, where it may be in its own way. */
+  #movesAdmin({ admin }: Pick<Configuration, 'admin'>): boolean {
+    const now = this.#admin === null ? null : this.#configuration.admin;
+    if (admin === null || now === null || isSameAddress(now.bind, admin.bind)) return false;
+    return now.bind.kind === 'tcp' && admin.bind.kind === 'tcp' && now.bind.port === admin.bind.port;
+  }
+
+  /** Leaves the address before, and comes back to it when the other cannot be had. */
+  async #moveAdmin(admin: AdminOptions): Promise<AdminServer | StartFault> {
+    const before = this.#configuration.admin!;
+    this.#admin?.stop();
+    const moved = await this.#startAdmin(admin);
+    if (moved instanceof AdminServer) return moved;
+    const back = await this.#startAdmin(before);
+    this.#admin = back instanceof AdminServer ? back : null;
+    this.#admin?.admit(before);
+    if ('fault' in back) this.#log.error('the admin listener is lost', { fault: back.fault });
+    return moved;
+  }
+
+  async #startAdmin(admin: AdminOptions): Promise<AdminServer | StartFault> {
     const api = new Api(this, readEndpoint);
     const started = await AdminServer.start(admin, api, this.#log, this.#addresses.takeAdmin(admin.bind));
     if (started instanceof AdminServer) this.#log.info('admin API', { address: started.address });

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { isAt } from '../../lib/admin/server.ts';
@@ -46,6 +46,27 @@ test('an upgrade takes the admin socket over at the same address alone: another 
   await upgraded(t, proxy, `127.0.0.1:${port}`);
   assert.equal((await new Admin(path).status()).generation, 1);
   await assert.rejects(once(connect(port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' });
+});
+
+test('an admin listener goes to another host on its port by a reload, and stays where that one is taken', async (t) => {
+  const port = await freePort();
+  const { proxy, configure } = await start(t, `{ bind: "127.0.0.1:${port}" }`);
+  const admin = new Admin(port);
+  const other = createServer().listen(port, '127.0.0.2');
+  await once(other, 'listening');
+  t.after(() => void other.close());
+  configure(`{ bind: "127.0.0.2:${port}" }`);
+  const { status, body } = await admin.post('/v1/reload');
+  assert.deepEqual([status, body.error], [409, `admin: 127.0.0.2:${port}: the address is in use`]);
+  assert.equal((await admin.status()).generation, 1);
+  // The same address by another name, which is in the way of the first as every interface would be.
+  configure(`{ bind: "[::ffff:127.0.0.1]:${port}", token: ${TOKEN} }`);
+  other.close();
+  await once(other, 'close');
+  assert.equal((await admin.post('/v1/reload')).status, 200, proxy.err);
+  assert.equal((await admin.call({ path: '/v1/status' })).status, 401);
+  const { body: told } = await admin.call({ path: '/v1/status', fields: { authorization: `Bearer ${TOKEN}` } });
+  assert.equal(told.generation, 2);
 });
 
 /** A proxy with this admin listener, or another from the next reload or upgrade on. */
