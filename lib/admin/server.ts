@@ -2,7 +2,7 @@
 // Node's own server, with small limits.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { type Address, formatAddress, isLocal, isLoopback } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import type { AdminOptions } from '../config/configuration.ts';
@@ -13,7 +13,15 @@ import { type Api, type Reply, refused } from './api.ts';
 
 const MOST_BODY_BYTES = 64 * 1024;
 const MOST_CONNECTIONS = 64;
+/** Accepted beyond that in one turn of the loop: idle ones make room for them before it ends. */
+const RESERVE = 256;
 const SLOWEST_MS = 10_000;
+/** Longest wait for the head of a request: nobody has shown a token until then. */
+const HEAD_MS = 2000;
+/** Longest wait for the next one. */
+const IDLE_MS = 5000;
+/** Looks for connections that have waited too long are so far apart. */
+const LOOK_MS = 500;
 
 export class AdminServer {
   /** As asked for. */
@@ -23,12 +31,21 @@ export class AdminServer {
   /** Requests that came before anybody may be answered. */
   #early: (() => void)[] = [];
   #handedOver = false;
+  #open = 0;
+  /** Connections with no request that is being answered, those that have waited longest first. */
+  readonly #idle = new Set<Socket>();
 
   private constructor(server: Server, options: AdminOptions, api: Api, log: Log) {
     this.#server = server;
     this.bind = options.bind;
     server.on('error', (error) => log.limited('admin', 1000).error('admin listener failed', { error }));
+    server.on('connection', (socket) => this.#welcome(socket));
     server.on('request', (request, response) => {
+      const { socket } = request;
+      this.#idle.delete(socket);
+      response.on('close', () => {
+        if (!socket.destroyed) this.#idle.add(socket);
+      });
       const act = (): void => void answer(this.#access!, api, request, response, log);
       if (this.#access === null) this.#early.push(act);
       else act();
@@ -46,12 +63,13 @@ export class AdminServer {
     inherited = -1,
   ): Promise<AdminServer | { fault: string }> {
     const server = createServer({
-      headersTimeout: SLOWEST_MS,
+      headersTimeout: HEAD_MS,
       requestTimeout: SLOWEST_MS,
-      keepAliveTimeout: SLOWEST_MS,
+      keepAliveTimeout: IDLE_MS,
+      connectionsCheckingInterval: LOOK_MS,
       maxHeaderSize: 8192,
     });
-    server.maxConnections = MOST_CONNECTIONS;
+    server.maxConnections = MOST_CONNECTIONS + RESERVE;
     const { bind } = options;
     const fault = await listen(server, bind, { shared: false, descriptor: inherited, mode: 0o600 });
     if (fault !== '') return { fault: `admin: ${formatAddress(bind)}: ${fault}` };
@@ -79,6 +97,19 @@ export class AdminServer {
   admit(options: AdminOptions): void {
     this.#access = new Access(options);
     for (const act of this.#early.splice(0)) act();
+  }
+
+  /** Whoever connects and says nothing must not keep others out. */
+  #welcome(socket: Socket): void {
+    this.#open++;
+    this.#idle.add(socket);
+    socket.once('close', () => {
+      this.#open--;
+      this.#idle.delete(socket);
+    });
+    if (this.#open <= MOST_CONNECTIONS) return;
+    const [oldest] = this.#idle;
+    oldest?.destroy();
   }
 
   /** Another process has the socket too: its path is not ours to remove. */
@@ -130,7 +161,7 @@ async function answer(
     'X-Content-Type-Options': 'nosniff',
     ...(reply.status === 401 && { 'WWW-Authenticate': 'Bearer' }),
     // What was not read must not be taken for the next request.
-    ...(!request.complete && { Connection: 'close' }),
+    ...((!request.complete || reply.status === 401) && { Connection: 'close' }),
   });
   response.end(body);
 }

@@ -10,6 +10,7 @@ import { type TestContext, test } from 'node:test';
 import { isAt } from '../../lib/admin/server.ts';
 import { type Address, parseAddress } from '../../lib/base/address.ts';
 import { Admin } from '../support/admin.ts';
+import { connectPeer } from '../support/peer.ts';
 import { freePort, type Millrace, startMillrace, temporaryFolder } from '../support/process.ts';
 
 const TOKEN = 'correct-horse-battery-staple';
@@ -67,6 +68,24 @@ test('an admin listener goes to another host on its port by a reload, and stays 
   assert.equal((await admin.call({ path: '/v1/status' })).status, 401);
   const { body: told } = await admin.call({ path: '/v1/status', fields: { authorization: `Bearer ${TOKEN}` } });
   assert.equal(told.generation, 2);
+});
+
+test('connections that say nothing keep nobody out, and are closed soon', async (t) => {
+  const port = await freePort();
+  const { proxy } = await start(t, `{ bind: "127.0.0.1:${port}", token: ${TOKEN} }`);
+  const authorized = { authorization: `Bearer ${TOKEN}` };
+  const silent = await Promise.all(Array.from({ length: 100 }, () => connectPeer(t, port)));
+  const admin = new Admin(port);
+  for (let at = 0; at < 3; at++) {
+    assert.equal((await admin.call({ path: '/v1/ready', fields: authorized })).status, 200, proxy.err);
+    silent.push(await connectPeer(t, port));
+  }
+  const slow = await connectPeer(t, port);
+  slow.send('GET /v1/ready HTTP/1.1\r\nHost: a\r\n');
+  for (const peer of [...silent, slow]) await peer.until(() => peer.ended || peer.closed, 'its end');
+  const refused = await connectPeer(t, port);
+  refused.send(`GET /v1/ready HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+  assert.match(await refused.receiveAll(), /^HTTP\/1\.1 401 /);
 });
 
 /** A proxy with this admin listener, or another from the next reload or upgrade on. */
