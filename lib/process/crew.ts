@@ -10,6 +10,8 @@ import type { Chorus } from './chorus.ts';
 import { Seat, type SeatEvents } from './seat.ts';
 import { ThreadLoop } from './thread.ts';
 
+/** Counters are taken down once a second or so; of very many endpoints less often, a millisecond for each. */
+const NOTE_MS = 900;
 /** How long after a start or a reload a spare event loop is made. */
 const SPARE_AFTER_MS = 2000;
 
@@ -28,6 +30,8 @@ export class Crew {
   /** Those that were begun and serve nothing yet. */
   #fresh: readonly Seat[] = [];
   #inThreads = false;
+  #notedMs = 0;
+  #noteMs = NOTE_MS;
   /** A thread that has loaded everything and serves nothing: it takes the place of one that is lost at once. */
   #spare: ThreadLoop | null = null;
   #spareTimer: NodeJS.Timeout | null = null;
@@ -113,9 +117,15 @@ export class Crew {
     for (const seat of this.#seats) if (seat !== except) seat.tell(news);
   }
 
-  /** Looks whether those in threads turn. */
+  /** Looks whether those in threads turn, and takes down what they have counted: it would be gone with them. */
   look(now: number, standstillMs: number): void {
     for (const seat of this.#seats) seat.check(now, standstillMs);
+    if (!this.#inThreads || now - this.#notedMs < this.#noteMs) return;
+    this.#notedMs = now;
+    void this.report(NOTE_MS).then(([report]) => {
+      const endpoints = report?.clusters.reduce((sum, cluster) => sum + cluster.endpoints.length, 0) ?? 0;
+      this.#noteMs = Math.max(NOTE_MS, endpoints);
+    });
   }
 
   /** By the order of their places. Null of one that does not answer in time. */

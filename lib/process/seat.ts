@@ -42,6 +42,7 @@ export class Seat {
   #serving = false;
   /** It is known that there is none, and that another is wanted. */
   #missing = false;
+  #known: LoopReport | null = null;
   #bornMs = 0;
   #diedMs = 0;
   #restarts = 0;
@@ -120,14 +121,26 @@ export class Seat {
     if (this.#serving) this.#loop?.tell(news);
   }
 
+  /** The last report of its event loop, or of one that has died; it is forgotten with that. */
+  get known(): LoopReport | null {
+    return this.#known;
+  }
+
+  forget(): void {
+    this.#known = null;
+  }
+
   /** Null when it does not answer in time. */
   async report(withinMs: number): Promise<LoopReport | null> {
-    if (this.#loop === null || !this.#serving) return null;
-    return within(
-      this.#loop.report().catch(() => null),
+    const loop = this.#loop;
+    if (loop === null || !this.#serving) return null;
+    const report = await within(
+      loop.report().catch(() => null),
       withinMs,
       null,
     );
+    if (report !== null && this.#loop === loop) this.#known = report;
+    return report;
   }
 
   status(report: LoopReport | null, draining: boolean): WorkerStatus {

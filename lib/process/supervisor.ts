@@ -24,6 +24,7 @@ import { Chorus } from './chorus.ts';
 import { Crew, type NextCrew } from './crew.ts';
 import { Cuts } from './cuts.ts';
 import { Inheritance } from './inheritance.ts';
+import { Losses } from './losses.ts';
 import { Reading } from './reading.ts';
 import type { Seat } from './seat.ts';
 import { addStatuses } from './statuses.ts';
@@ -95,6 +96,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   /** By listener: where its connections are counted. */
   readonly #crowds = new Map<string, SharedArrayBuffer>();
   readonly #cuts = new Cuts();
+  readonly #losses = new Losses();
   #configuration: Configuration;
   #admin: AdminServer | null = null;
   #generation = 0;
@@ -282,13 +284,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       reloadFault: this.#reloadFault,
       connections: reports.reduce((sum, report) => sum + (report?.connections ?? 0), 0),
       workers: this.#crew.seats.map((seat, place) => seat.status(reports[place] ?? null, this.#draining)),
-      listeners: addStatuses(reports, this.#crew.ports).listeners,
+      listeners: addStatuses([...reports, this.#losses.among(reports)], this.#crew.ports).listeners,
     };
   }
 
   async clusters(): Promise<readonly ClusterStatus[]> {
     const reports = await this.#crew.report(REPORT_MS);
-    return addStatuses(reports, []).clusters.map((cluster) => ({
+    return addStatuses([...reports, this.#losses.among(reports)], []).clusters.map((cluster) => ({
       ...cluster,
       endpoints: cluster.endpoints.map((endpoint) => ({
         ...endpoint,
@@ -453,6 +455,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** An event loop is gone with all that it had; another takes its place. */
   #lost(seat: Seat): void {
+    if (seat.known !== null) this.#losses.add(seat.known);
+    seat.forget();
     for (const [listener, memory] of this.#crowds) {
       const crowd = new Crowd(memory, seat.place);
       if (this.#draining) this.#cuts.lost(listener, crowd.own);

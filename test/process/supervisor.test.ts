@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { createLog, type Log } from '../../lib/base/log.ts';
 import { type ReadResult, readConfiguration } from '../../lib/config/read.ts';
 import { type Ending, Supervisor, type SupervisorOptions } from '../../lib/process/supervisor.ts';
+import { reply, replying } from '../support/http.ts';
 import { startOrigin } from '../support/origin.ts';
 import { connectPeer } from '../support/peer.ts';
 import { eventually, freePort } from '../support/process.ts';
@@ -146,6 +147,45 @@ listeners:
   assert.deepEqual(await supervisor.reload(), { status: 409, fault: 'it will not' });
   assert.deepEqual([bound, isBound(port)], [true, false]);
   assert.equal(first!.serving, true);
+});
+
+test('what event loops have counted outlives them, and what they had open does not', async (t) => {
+  const origin = await startOrigin(t, replying(reply('hi')));
+  const { supervisor, log } = await start(
+    t,
+    `
+workers: 2
+listeners: { web: { bind: "127.0.0.1:0", cluster: a } }
+clusters: { a: { endpoints: ["${origin.address}"] } }`,
+    { standstillMs: 5000 },
+  );
+  const port = Number(/\d+$/.exec(supervisor.addresses[0]!.address)![0]);
+  const clients = await Promise.all(Array.from({ length: 12 }, () => connectPeer(t, port)));
+  for (const client of clients) {
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.receive('hi');
+  }
+  // Nobody has asked for it: it is taken down all the same.
+  const noted = (): number =>
+    supervisor.seats.reduce((sum, { known }) => sum + (known?.listeners[0]?.exchanges ?? 0), 0);
+  await eventually(() => noted() === 12, 'all exchanges to be known');
+  for (const [at, seat] of supervisor.seats.entries()) {
+    seat.kill();
+    await eventually(
+      () => log.filter(({ message }) => message === 'event loop replaced').length === at + 1,
+      'the replacement',
+    );
+  }
+  const { listeners, connections } = await supervisor.status();
+  const { accepted, exchanges, connections: open } = listeners[0]!;
+  assert.deepEqual(
+    { accepted, exchanges, open, connections },
+    { accepted: 12, exchanges: 12, open: 0, connections: 0 },
+  );
+  const [cluster] = await supervisor.clusters();
+  const [endpoint] = cluster!.endpoints;
+  assert.deepEqual([endpoint!.exchanges, endpoint!.connections, endpoint!.state], [12, 0, 'up']);
+  assert.equal(listeners.length, 1);
 });
 
 for (const lost of [false, true]) {
