@@ -78,9 +78,9 @@ export class Addresses {
     return this.#bound.has(key) || this.#inheritance.has(key);
   }
 
-  /** The socket of the admin listener that was handed over, -1 without one. */
-  takeAdmin(): number {
-    return this.#inheritance.take(ADMIN_KEY, 0, 1)?.descriptors[0] ?? -1;
+  /** The socket of an admin listener at this very address that was handed over, -1 without one. */
+  takeAdmin(bind: Address): number {
+    return this.#inheritance.take(adminKey(bind), 0, 1)?.descriptors[0] ?? -1;
   }
 
   /** All that was handed over and is wanted has been taken. */
@@ -93,7 +93,10 @@ function told(listener: string, fault: string): string {
   return fault === '' ? '' : `listener ${listener}: ${fault}`;
 }
 
-export const ADMIN_KEY = 'admin';
+/** What the admin listener is handed over by: whoever binds it elsewhere, or lets others in, must not get its socket. */
+export function adminKey(bind: Address): string {
+  return `admin ${formatAddress(bind)}`;
+}
 
 /** Addresses of all listeners. */
 export function bindsOf({ listeners }: Configuration): Address[] {

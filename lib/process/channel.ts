@@ -4,6 +4,7 @@
 import type { ClusterStatus, ListenerStatus } from '../admin/control.ts';
 import type { LogFields, LogLevel } from '../base/log.ts';
 import type { Configuration } from '../config/configuration.ts';
+import type { Cut } from '../server/listener.ts';
 import type { InheritedSockets } from '../server/port.ts';
 import type { BoundPort } from '../server/server.ts';
 import type { CertificateNews } from '../tls/issuer.ts';
@@ -67,13 +68,14 @@ export interface EventLoop {
    * endpoints at this moment.
    */
   commit(drainTimeoutMs: number, news: readonly News[]): Promise<void>;
-  abort(): void;
+  /** Resolves once it has let go of what it had got ready, or was about to. */
+  abort(): Promise<void>;
   tell(news: News): void;
   report(): Promise<LoopReport>;
   /** Another process has its ports too. */
   handOver(): void;
-  /** Accepts nothing more; resolves when nothing is open, with how many connections were cut. */
-  drain(timeoutMs: number): Promise<{ cut: number }>;
+  /** Accepts nothing more; resolves when nothing is open, with what was cut off. */
+  drain(timeoutMs: number): Promise<readonly Cut[]>;
   /** Ends at once. */
   stop(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import type { ClusterStatus, EndpointStatus, ListenerStatus } from '../admin/con
 import type { Log } from '../base/log.ts';
 import { type Built, buildSnapshot } from '../config/build.ts';
 import { Crowd } from '../server/crowd.ts';
-import type { Listener } from '../server/listener.ts';
+import type { Cut, Listener } from '../server/listener.ts';
 import { type Binding, type Prepared, Server } from '../server/server.ts';
 import { Materials } from '../tls/material.ts';
 import { TicketKeys } from '../tls/ticket.ts';
@@ -27,6 +27,8 @@ export class OwnLoop implements EventLoop {
   #server: Server | null = null;
   #built: Built | null = null;
   #pending: Pending | null = null;
+  /** Counts what was given up: an order that is older is not got ready any more. */
+  #aborted = 0;
 
   /** `say` is told what traffic has found out. */
   constructor(log: Log, say: (news: News) => void) {
@@ -43,6 +45,7 @@ export class OwnLoop implements EventLoop {
   }
 
   async prepare(order: Order): Promise<PrepareResult> {
+    const aborted = this.#aborted;
     let built: Built;
     try {
       built = this.#build(order);
@@ -60,6 +63,10 @@ export class OwnLoop implements EventLoop {
     this.#server ??= Server.create(this.#log);
     const prepared = await this.#server.prepare(built, binding);
     if ('fault' in prepared) return prepared;
+    if (aborted !== this.#aborted) {
+      prepared.abort();
+      return { fault: 'it was given up' };
+    }
     this.#pending = { built, prepared };
     return { ports: prepared.ports };
   }
@@ -73,7 +80,8 @@ export class OwnLoop implements EventLoop {
     for (const one of news) this.tell(one);
   }
 
-  abort(): void {
+  async abort(): Promise<void> {
+    this.#aborted++;
     this.#pending?.prepared.abort();
     this.#pending = null;
   }
@@ -121,12 +129,13 @@ export class OwnLoop implements EventLoop {
     this.#server?.handOver();
   }
 
-  async drain(timeoutMs: number): Promise<{ cut: number }> {
-    return (await this.#server?.drain(timeoutMs)) ?? { cut: 0 };
+  async drain(timeoutMs: number): Promise<readonly Cut[]> {
+    await this.#server?.drain(timeoutMs);
+    return this.#server?.cuts.filter(({ http, tunnels }) => http + tunnels > 0) ?? [];
   }
 
   async stop(): Promise<void> {
-    this.abort();
+    await this.abort();
     this.#server?.close();
   }
 }

@@ -7,6 +7,7 @@ import type { Log } from '../base/log.ts';
 import type { Drainable, HttpListener } from '../http/listener.ts';
 import { Connection, NOBODY } from '../io/connection.ts';
 import { descriptorOf, type ReadingSocket } from '../io/receive.ts';
+import { isRelayed } from '../io/relay.ts';
 import type { Crowd } from './crowd.ts';
 import { scarceFrom } from './descriptors.ts';
 import { type Dispatcher, Session } from './dispatch.ts';
@@ -28,6 +29,15 @@ const BUSY = Buffer.from(
 
 /** Why a connection ends that outlasts a drain. */
 const CUT = Object.assign(new Error('cut off'), { code: 'ECANCELED' });
+
+/** Connections of a listener that were cut off, by what they were doing. */
+export interface Cut {
+  readonly listener: string;
+  /** With exchanges. */
+  readonly http: number;
+  /** Those that relay bytes, of TCP or after an upgrade, or have yet to say what they are. */
+  readonly tunnels: number;
+}
 
 export class Listener implements Dispatcher, Accepting {
   readonly http: Mutable<HttpListener>;
@@ -98,6 +108,13 @@ export class Listener implements Dispatcher, Accepting {
     return new Promise((resolve) => {
       this.#emptied = resolve;
     });
+  }
+
+  /** What there would be to cut off now. */
+  get uncut(): Cut {
+    let http = 0;
+    for (const session of this.#sessions) if (session.http !== null && !isRelayed(session.connection)) http++;
+    return { listener: this.#plan.name, http, tunnels: this.#sessions.size - http };
   }
 
   /** Breaks off what is open; answers how many that were. */

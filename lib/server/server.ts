@@ -4,7 +4,7 @@ import { type Address, formatAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import { onCrash } from '../io/connection.ts';
 import { Crowd } from './crowd.ts';
-import { Listener } from './listener.ts';
+import { type Cut, Listener } from './listener.ts';
 import type { ListenerOptions } from './options.ts';
 import { type InheritedSockets, Port } from './port.ts';
 import type { ListenerPlan, Snapshot } from './snapshot.ts';
@@ -64,6 +64,8 @@ export class Server {
   /** Made once: a closure of each reload would hold what was there before it. */
   readonly #shedding = (): void => this.#shed();
   #shedMs = 0;
+  /** What a drain had to cut off. */
+  readonly cuts: Cut[] = [];
   #ending = false;
 
   private constructor(log: Log) {
@@ -220,6 +222,7 @@ export class Server {
     const drained = released.then(() => Promise.all(listeners.map((listener) => listener.drain())));
     const outcome = await Promise.race([drained, late]);
     clearTimeout(timer);
+    if (outcome === 'late' && this.#ending) this.cuts.push(...listeners.map(({ uncut }) => uncut));
     const cut = outcome === 'late' ? listeners.reduce((sum, listener) => sum + listener.cut(), 0) : 0;
     if (!this.#ending) for (const listener of listeners) this.#leaving.delete(listener);
     return cut;
