@@ -2,7 +2,8 @@
 // Node's own server, with small limits.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type Address, formatAddress } from '../base/address.ts';
+import type { AddressInfo, Socket } from 'node:net';
+import { type Address, formatAddress, isLocal, isLoopback } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import type { AdminOptions } from '../config/configuration.ts';
 import { descriptorOf } from '../io/receive.ts';
@@ -12,21 +13,39 @@ import { type Api, type Reply, refused } from './api.ts';
 
 const MOST_BODY_BYTES = 64 * 1024;
 const MOST_CONNECTIONS = 64;
+/** Accepted beyond that in one turn of the loop: idle ones make room for them before it ends. */
+const RESERVE = 256;
 const SLOWEST_MS = 10_000;
+/** Longest wait for the head of a request: nobody has shown a token until then. */
+const HEAD_MS = 2000;
+/** Longest wait for the next one. */
+const IDLE_MS = 5000;
+/** Looks for connections that have waited too long are so far apart. */
+const LOOK_MS = 500;
 
 export class AdminServer {
+  /** As asked for. */
+  readonly bind: Address;
   readonly #server: Server;
-  readonly #bind: Address;
   #access: Access | null = null;
   /** Requests that came before anybody may be answered. */
   #early: (() => void)[] = [];
   #handedOver = false;
+  #open = 0;
+  /** Connections with no request that is being answered, those that have waited longest first. */
+  readonly #idle = new Set<Socket>();
 
   private constructor(server: Server, options: AdminOptions, api: Api, log: Log) {
     this.#server = server;
-    this.#bind = options.bind;
+    this.bind = options.bind;
     server.on('error', (error) => log.limited('admin', 1000).error('admin listener failed', { error }));
+    server.on('connection', (socket) => this.#welcome(socket));
     server.on('request', (request, response) => {
+      const { socket } = request;
+      this.#idle.delete(socket);
+      response.on('close', () => {
+        if (!socket.destroyed) this.#idle.add(socket);
+      });
       const act = (): void => void answer(this.#access!, api, request, response, log);
       if (this.#access === null) this.#early.push(act);
       else act();
@@ -44,22 +63,31 @@ export class AdminServer {
     inherited = -1,
   ): Promise<AdminServer | { fault: string }> {
     const server = createServer({
-      headersTimeout: SLOWEST_MS,
+      headersTimeout: HEAD_MS,
       requestTimeout: SLOWEST_MS,
-      keepAliveTimeout: SLOWEST_MS,
+      keepAliveTimeout: IDLE_MS,
+      connectionsCheckingInterval: LOOK_MS,
       maxHeaderSize: 8192,
     });
-    server.maxConnections = MOST_CONNECTIONS;
+    server.maxConnections = MOST_CONNECTIONS + RESERVE;
     const { bind } = options;
     const fault = await listen(server, bind, { shared: false, descriptor: inherited, mode: 0o600 });
     if (fault !== '') return { fault: `admin: ${formatAddress(bind)}: ${fault}` };
-    return new AdminServer(server, options, api, log);
+    // Who is let in is decided by the address: one that was handed over must be what was asked for.
+    if (!isAt(server.address(), bind)) {
+      server.close();
+      return { fault: `admin: ${formatAddress(bind)}: the socket that was handed over is bound elsewhere` };
+    }
+    const started = new AdminServer(server, options, api, log);
+    // Until we are to answer, whoever handed it over does.
+    started.#handedOver = inherited >= 0;
+    return started;
   }
 
   /** As bound. */
   get address(): string {
     const bound = this.#server.address();
-    if (bound === null || typeof bound === 'string') return formatAddress(this.#bind);
+    if (bound === null || typeof bound === 'string') return formatAddress(this.bind);
     return formatAddress({ kind: 'tcp', host: bound.address, port: bound.port, path: '', fd: -1 });
   }
 
@@ -70,8 +98,22 @@ export class AdminServer {
 
   /** These may call from now on. */
   admit(options: AdminOptions): void {
+    if (this.#access === null) this.#handedOver = false;
     this.#access = new Access(options);
     for (const act of this.#early.splice(0)) act();
+  }
+
+  /** Whoever connects and says nothing must not keep others out. */
+  #welcome(socket: Socket): void {
+    this.#open++;
+    this.#idle.add(socket);
+    socket.once('close', () => {
+      this.#open--;
+      this.#idle.delete(socket);
+    });
+    if (this.#open <= MOST_CONNECTIONS) return;
+    const [oldest] = this.#idle;
+    oldest?.destroy();
   }
 
   /** Another process has the socket too: its path is not ours to remove. */
@@ -84,8 +126,17 @@ export class AdminServer {
     this.#server.close();
     if (this.#access === null) this.#server.closeAllConnections();
     else this.#server.closeIdleConnections();
-    if (!this.#handedOver) removePath(this.#bind);
+    if (!this.#handedOver) removePath(this.bind);
   }
+}
+
+/** Whether a server that is bound to `bound` is where `bind` says, and reached by nobody else. */
+export function isAt(bound: AddressInfo | string | null, bind: Address): boolean {
+  if (bind.kind === 'fd') return true;
+  // Node knows no path of a unix socket that was handed over.
+  if (bind.kind === 'unix') return bound === null || typeof bound === 'string';
+  if (bound === null || typeof bound === 'string') return false;
+  return (bind.port === 0 || bind.port === bound.port) && (!isLocal(bind) || isLoopback(bound.address));
 }
 
 async function answer(
@@ -114,7 +165,7 @@ async function answer(
     'X-Content-Type-Options': 'nosniff',
     ...(reply.status === 401 && { 'WWW-Authenticate': 'Bearer' }),
     // What was not read must not be taken for the next request.
-    ...(!request.complete && { Connection: 'close' }),
+    ...((!request.complete || reply.status === 401) && { Connection: 'close' }),
   });
   response.end(body);
 }

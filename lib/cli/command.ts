@@ -7,6 +7,8 @@ import { didYouMean } from '../base/nearest.ts';
 export const EXIT_FINE = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
+/** It has done what it was told, and something that did not finish in time was cut off. */
+export const EXIT_CUT = 3;
 
 export interface OptionDescription {
   /** One letter, without its dash. */

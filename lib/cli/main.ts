@@ -118,6 +118,6 @@ Usage: millrace COMMAND
 ${table(SUMMARIES)}
 FROM and TO are :PORT, HOST:PORT, [v6]:PORT or unix:PATH.
 millrace COMMAND --help tells more about each.
-Exit codes: 0 fine, 1 failed while running, 2 wrong usage or configuration.
+Exit codes: 0 fine, 1 failed while running, 2 wrong usage or configuration, 3 ended as it was told, and cut something off.
 `;
 }

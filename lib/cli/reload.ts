@@ -39,8 +39,9 @@ changed stay as they are. A configuration with errors changes nothing; they are 
 
 function describe(changes: readonly Change[], plan: boolean, generation: number): string {
   if (changes.length === 0) return 'nothing has changed\n';
-  const lines = changes.map(({ kind, name, what, keys, effect }) => {
-    const which = keys.length > 0 ? ` (${keys.join(', ')})` : '';
+  const lines = changes.map(({ kind, name, what, values, effect }) => {
+    const told = values.map(({ key, before, after }) => (before === '' ? key : `${key}: ${before} -> ${after}`));
+    const which = told.length > 0 ? ` (${told.join(', ')})` : '';
     return `${what.padEnd(7)}  ${kind} ${name}${which}: ${effect}`;
   });
   const end = plan ? 'this was a plan: nothing has changed yet' : `reloaded: configuration ${generation} serves`;

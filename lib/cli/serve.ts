@@ -9,7 +9,8 @@ import { Notifier } from '../process/notify.ts';
 import { SERVING } from '../process/successor.ts';
 import { type Ending, Supervisor } from '../process/supervisor.ts';
 import { descriptorLimit } from '../server/descriptors.ts';
-import { EXIT_FAILED, EXIT_FINE } from './command.ts';
+import { EXIT_CUT, EXIT_FAILED, EXIT_FINE } from './command.ts';
+import { Signals, settle } from './signals.ts';
 
 /** Called once everything listens, with the addresses as bound. */
 export type Started = (addresses: readonly { listener: string; address: string }[]) => void;
@@ -25,25 +26,38 @@ export interface ServeOptions {
   readonly watch?: (changed: () => void) => void;
   /** Leaves nobody else room on the same ports; with `workers: 0`. */
   readonly exclusive?: boolean;
+  /** Where they are obeyed already. */
+  readonly signals?: Signals;
   /** Nobody minds what is cut off at the end. */
   readonly careless?: boolean;
 }
 
 /**
- * Starts the proxy and resolves to the exit code once it has ended: 0 after a drain, 1 when it could not start, when
- * something was cut off at its end, or when it was told twice to stop.
+ * Starts the proxy and resolves to the exit code once it has ended: 0 after a drain, or when it was told to end before it
+ * served; 3 when something was cut off at its end, 1 when it could not start, or was told twice to stop.
  */
 export async function serve(configuration: Configuration, log: Log, options: ServeOptions = {}): Promise<number> {
-  const { read, started, otherwise, watch, exclusive = false } = options;
-  const given = { ...(read !== undefined && { read }), inheritance: Inheritance.claim(), upgradable: true, exclusive };
+  const { read, started, otherwise, watch, exclusive = false, signals = Signals.obey() } = options;
+  const { ending: signal } = signals;
+  const inheritance = Inheritance.claim();
+  if ('fault' in inheritance) {
+    log.error(inheritance.fault);
+    return EXIT_FAILED;
+  }
+  const given = { ...(read !== undefined && { read }), inheritance, upgradable: true, exclusive, signal };
   let proxy = await Supervisor.start(configuration, log, given);
   if (!(proxy instanceof Supervisor) && otherwise !== undefined) proxy = await Supervisor.start(otherwise, log, given);
+  if (signal.aborted) {
+    if (proxy instanceof Supervisor) await proxy.ended;
+    log.info('told to end before it served');
+    return EXIT_FINE;
+  }
   if (!(proxy instanceof Supervisor)) {
     log.error(proxy.fault);
     return EXIT_FAILED;
   }
   keepServing(log);
-  obeySignals(proxy, log);
+  signals.lead(proxy, log);
   watch?.(() => void proxy.reload());
   for (const { listener, address } of proxy.addresses) log.info('listening', { listener, address });
   tellCapacity(configuration, proxy, log);
@@ -53,40 +67,16 @@ export async function serve(configuration: Configuration, log: Log, options: Ser
   if (process.connected) process.send?.(SERVING, () => process.disconnect());
   const ending = await proxy.ended;
   await notifier.close();
+  await settle();
   return ending === 'cut' && options.careless ? EXIT_FINE : EXIT_CODES[ending];
 }
 
 const EXIT_CODES: Readonly<Record<Ending, number>> = {
   drained: EXIT_FINE,
-  cut: EXIT_FAILED,
+  cut: EXIT_CUT,
   stopped: EXIT_FAILED,
   failed: EXIT_FAILED,
 };
-
-function obeySignals(proxy: Supervisor, log: Log): void {
-  let told = false;
-  const end = (signal: NodeJS.Signals): void => {
-    const again = told;
-    told = true;
-    // It may be draining by an operator's word already: the first signal does not make it more urgent.
-    log.info('told to end', { signal });
-    if (proxy.drain() || !again) return;
-    log.warn('stopping at once', { signal });
-    proxy.stop();
-  };
-  process.on('SIGTERM', end);
-  process.on('SIGINT', end);
-  process.on('SIGHUP', () => {
-    proxy.reload().then(
-      (result) => {
-        if ('fault' in result && result.status === 409) log.warn('SIGHUP: not reloaded', { fault: result.fault });
-      },
-      (error: unknown) => log.error('reload failed', { error }),
-    );
-  });
-  // Log rotation sends this to every daemon; the default would be to die of it.
-  process.on('SIGUSR2', () => log.debug('SIGUSR2: there are no log files to reopen'));
-}
 
 function notifyOf(proxy: Supervisor, log: Log): Notifier {
   const notifier = new Notifier(log);

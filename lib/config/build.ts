@@ -19,6 +19,7 @@ import { AcmeFolder } from '../tls/acme/folder.ts';
 import { AcmeIssuer } from '../tls/acme/issuer.ts';
 import type { Issuer, Ordering } from '../tls/issuer.ts';
 import { LocalIssuer } from '../tls/local-issuer.ts';
+import type { Materials } from '../tls/material.ts';
 import type { CertificateOptions } from '../tls/options.ts';
 import { Originator } from '../tls/originator.ts';
 import { Terminator } from '../tls/terminator.ts';
@@ -38,6 +39,8 @@ export interface BuildOptions {
   readonly keepers?: (cluster: Cluster, options: ClusterOptions, log: Log) => readonly Keeper[];
   /** Who orders certificates; by default this is who does. */
   readonly ordering?: Ordering;
+  /** What files of certificates held, for when they cannot be read. */
+  readonly materials?: Materials;
   /** Clusters are only looked after here: nobody needs their connections. */
   readonly watching?: boolean;
 }
@@ -55,11 +58,12 @@ export function buildSnapshot(configuration: Configuration, log: Log, options: B
   const clusters = buildClusters(configuration, log, options, changes);
   const tickets = before?.tickets ?? options.tickets ?? new TicketKeys(ticketSecret());
   const terminators = new Map<string, Terminator>();
+  const issuer = buildIssuer(log, options.ordering);
   for (const [name, { tls }] of Object.entries(configuration.listeners)) {
     if (tls === null) continue;
     const known = before?.listeners?.find((plan) => plan.name === name)?.tls ?? null;
     const same = known !== null && isDeepStrictEqual(known.options, tls);
-    terminators.set(name, same ? known : new Terminator(name, tls, log, tickets, buildIssuer(log, options.ordering)));
+    terminators.set(name, same ? known : new Terminator(name, tls, log, tickets, issuer, options.materials));
   }
   const challenges = buildChallenges(configuration);
   const listeners = Object.entries(configuration.listeners).map(([name, options]) =>
@@ -72,7 +76,7 @@ export function buildSnapshot(configuration: Configuration, log: Log, options: B
 export function buildClusters(
   { clusters }: Configuration,
   log: Log,
-  { before, keepers, watching = false }: BuildOptions,
+  { before, keepers, materials, watching = false }: BuildOptions,
   changes: (() => void)[],
 ): ReadonlyMap<string, Cluster> {
   const told = keepers === undefined;
@@ -86,7 +90,7 @@ export function buildClusters(
       const was = before?.configuration.clusters[name];
       const change = known === undefined || was === undefined ? 'anew' : compareClusters(was, options);
       if (change === 'anew') {
-        const tls = options.tls === null ? null : new Originator(name, options.tls, log);
+        const tls = options.tls === null ? null : new Originator(name, options.tls, log, materials);
         const cluster = new Cluster(name, withSecrets(options), tls, log);
         cluster.keep(keeping(cluster, options));
         if (known !== undefined) changes.push(() => cluster.inherit(known));

@@ -29,7 +29,7 @@ export function checkRetries(path: DocumentPath, retries: Section): Finding[] {
     findings.push({ path: [...path, 'backoff'], message: `is more than maxBackoff (${maxBackoff ?? '1s'})` });
   }
   if (attempts !== 0) return findings;
-  for (const key of ['on', 'unsafe', 'budget', 'timeout', 'hedge', 'backoff', 'maxBackoff']) {
+  for (const key of ['on', 'unsafe', 'budget', 'timeout', 'hedge']) {
     const value = retries[key];
     if (value === undefined || value === false || typeof value === 'number' || value === '0s' || value === '0%')
       continue;

@@ -8,7 +8,7 @@ import { resolve } from 'node:path';
 import { canSecure } from '../io/secure.ts';
 import { strengthFault } from '../tls/context.ts';
 import type { Identity } from '../tls/identity.ts';
-import { readFiles } from '../tls/terminator.ts';
+import { readFiles } from '../tls/material.ts';
 import type { DocumentPath, Finding } from './error.ts';
 import { type CheckResult, list, record } from './shape.ts';
 

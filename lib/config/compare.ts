@@ -4,16 +4,20 @@
 import { isDeepStrictEqual } from 'node:util';
 import { formatAddress } from '../base/address.ts';
 import type { ListenerOptions } from '../server/options.ts';
+import { continues, isSameBind } from '../server/server.ts';
 import type { ClusterOptions } from '../upstream/options.ts';
-import type { Configuration } from './configuration.ts';
+import type { AdminOptions, Configuration } from './configuration.ts';
+import { type Difference, differences } from './written.ts';
 
 /** One difference. Plain values, so that it can be sent and printed. */
 export interface Change {
   readonly kind: 'listener' | 'cluster' | 'setting';
   readonly name: string;
   readonly what: 'added' | 'removed' | 'changed';
-  /** Keys that differ, as option types have them. */
+  /** Keys of the document that differ. */
   readonly keys: readonly string[];
+  /** What differs there, one by one. */
+  readonly values: readonly Difference[];
   /** What that does to what is open. */
   readonly effect: string;
 }
@@ -46,20 +50,37 @@ export function compareClusters(before: ClusterOptions, after: ClusterOptions): 
 /** Everything that differs, in the order of the configuration that follows. */
 export function compareConfigurations(before: Configuration, after: Configuration): readonly Change[] {
   return [
-    ...compareParts('listener', before.listeners, after.listeners, listenerEffect, LISTENER_EFFECTS),
+    ...compareParts('listener', before.listeners, after.listeners, listenerEffect, LISTENER_EFFECTS).map((change) =>
+      change.what === 'removed' ? { ...change, effect: removalEffect(change.name, before, after) } : change,
+    ),
     ...compareParts('cluster', before.clusters, after.clusters, clusterEffect, CLUSTER_EFFECTS),
-    ...differing(before, after)
-      .filter((key) => key !== 'listeners' && key !== 'clusters')
-      .map(
-        (key): Change => ({
-          kind: 'setting',
-          name: key,
-          what: 'changed',
-          keys: [],
-          effect: SETTING_EFFECTS[key] ?? '',
-        }),
-      ),
+    ...compareSettings(before, after),
   ];
+}
+
+function compareSettings(before: Configuration, after: Configuration): Change[] {
+  const parts = { listeners: {}, clusters: {} };
+  const values = differences({ ...before, ...parts }, { ...after, ...parts });
+  return topOf(values).map((name) => ({
+    kind: 'setting',
+    name,
+    what: 'changed',
+    keys: [],
+    values: values.filter(({ key }) => topOf([{ key }])[0] === name),
+    effect: name === 'admin' ? adminEffect(before.admin, after.admin) : (SETTING_EFFECTS[name] ?? ''),
+  }));
+}
+
+/** First parts of keys, each once. */
+function topOf(values: readonly Pick<Difference, 'key'>[]): readonly string[] {
+  return [...new Set(values.map(({ key }) => key.split('.')[0]!))];
+}
+
+function adminEffect(before: AdminOptions | null, after: AdminOptions | null): string {
+  if (after === null) return 'the admin listener is closed';
+  if (before === null) return 'the admin listener is bound';
+  const stays = formatAddress(before.bind) === formatAddress(after.bind);
+  return stays ? 'the next calls are judged by it; the admin listener stays' : 'the admin listener is bound anew';
 }
 
 const LISTENER_EFFECTS = {
@@ -72,12 +93,11 @@ const CLUSTER_EFFECTS = {
 };
 const SETTING_EFFECTS: Readonly<Record<string, string>> = {
   log: 'holds for the next process: millrace upgrade starts one',
-  drainTimeoutMs: 'holds from now on',
-  drainDelayMs: 'holds from now on',
-  admin: 'the admin listener is bound anew',
+  drainTimeout: 'holds from now on',
+  drainDelay: 'holds from now on',
   workers:
     'more event loops are started; fewer, or the main thread alone or not, come with the next process: millrace upgrade',
-  workerMemoryBytes: 'holds for event loops that are started from now on',
+  workerMemory: 'holds for event loops that are started from now on',
 };
 
 function compareParts<Options extends object>(
@@ -91,21 +111,36 @@ function compareParts<Options extends object>(
   for (const [name, options] of Object.entries(after)) {
     const was = Object.hasOwn(before, name) ? before[name] : undefined;
     if (was === undefined) {
-      changes.push({ kind, name, what: 'added', keys: [], effect: effects.added });
+      changes.push({ kind, name, what: 'added', keys: [], values: [], effect: effects.added });
       continue;
     }
-    const keys = differing(was, options);
-    if (keys.length > 0) changes.push({ kind, name, what: 'changed', keys, effect: effectOf(was, options, keys) });
+    const values = differences(was, options);
+    if (values.length === 0) continue;
+    const keys = topOf(values);
+    changes.push({ kind, name, what: 'changed', keys, values, effect: effectOf(was, options, keys) });
   }
   for (const name of Object.keys(before)) {
-    if (!Object.hasOwn(after, name)) changes.push({ kind, name, what: 'removed', keys: [], effect: effects.removed });
+    if (!Object.hasOwn(after, name))
+      changes.push({ kind, name, what: 'removed', keys: [], values: [], effect: effects.removed });
   }
   return changes;
 }
 
+/** One that has another name now is not gone. */
+function removalEffect(name: string, before: Configuration, after: Configuration): string {
+  const was = before.listeners[name]!;
+  for (const [other, options] of Object.entries(after.listeners)) {
+    if (Object.hasOwn(before.listeners, other)) continue;
+    if (isSameBind(name, was, other, options) && continues(was, options)) {
+      return `goes on as ${other}, with its connections`;
+    }
+  }
+  return LISTENER_EFFECTS.removed;
+}
+
 function listenerEffect(before: ListenerOptions, after: ListenerOptions, keys: readonly string[]): string {
   const told: string[] = [];
-  if (before.protocol !== after.protocol || (before.tls === null) !== (after.tls === null)) {
+  if (!continues(before, after)) {
     told.push('connections that are open finish within drainTimeout, new ones speak what is new');
   } else told.push('connections that are open stay, their next requests go by what is new');
   const bound = (options: ListenerOptions): string[] => options.bind.map(formatAddress);

@@ -390,7 +390,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#backoff = setTimeout(() => {
       this.#backoff = null;
       try {
-        this.#forgive();
+        this.#resting.forgive(this.#tried, this.#cluster.endpoints, performance.now());
         this.proceed();
       } catch (error) {
         this.#giveUp(crash(error));
@@ -407,17 +407,6 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   /** How long it is until some endpoint may be asked. */
   #restMs(): number {
     return this.#resting.size === 0 ? 0 : this.#resting.leastMs(this.#cluster.endpoints, performance.now());
-  }
-
-  /** When all have been tried, those are as good as any that have not asked to be left alone. */
-  #forgive(): void {
-    if (this.#resting.size === 0) return;
-    const tried = this.#tried;
-    for (const endpoint of this.#cluster.endpoints) if (endpoint.standing.eligible && !tried.includes(endpoint)) return;
-    const now = performance.now();
-    let kept = 0;
-    for (const endpoint of tried) if (this.#resting.has(endpoint, now)) tried[kept++] = endpoint;
-    tried.length = kept;
   }
 
   #isResting(endpoint: Endpoint): boolean {

@@ -38,6 +38,15 @@ export class Resting {
     return Number.isFinite(well) ? well : any;
   }
 
+  /** When all that are well have been `tried`, they are as good as new, but for those that want to be left alone. */
+  forgive(tried: Endpoint[], endpoints: readonly Endpoint[], nowMs: number): void {
+    if (this.size === 0) return;
+    for (const endpoint of endpoints) if (endpoint.standing.eligible && !tried.includes(endpoint)) return;
+    let kept = 0;
+    for (const endpoint of tried) if (this.has(endpoint, nowMs)) tried[kept++] = endpoint;
+    tried.length = kept;
+  }
+
   #leftMs(endpoint: Endpoint, nowMs: number): number {
     // What it said last is what holds.
     const at = this.#endpoints.lastIndexOf(endpoint);

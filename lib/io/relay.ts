@@ -24,6 +24,11 @@ export function relay(downstream: Connection, upstream: Connection, idleMs: numb
   if (!downstream.blocked) upstream.resume();
 }
 
+/** Whether a connection is one side of a tunnel. */
+export function isRelayed({ receiver }: Connection): boolean {
+  return receiver instanceof Half;
+}
+
 class Tunnel {
   readonly #downstream: Connection;
   readonly #upstream: Connection;

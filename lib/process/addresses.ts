@@ -6,28 +6,40 @@ import type { Configuration } from '../config/configuration.ts';
 import { type BoundPort, keysOf } from '../server/server.ts';
 import { findStranger } from '../server/stranger.ts';
 import type { Order } from './channel.ts';
+import { HandedSockets } from './handed.ts';
 import type { Inheritance } from './inheritance.ts';
 
 export class Addresses {
   readonly #inheritance: Inheritance;
+  readonly #handed: HandedSockets;
   /** By key: the ports that were found for port 0. */
   readonly #found = new Map<string, number>();
   /** Keys of what is bound. */
   #bound: ReadonlySet<string> = new Set();
 
-  constructor(inheritance: Inheritance) {
+  /** To be made before anything is opened: what the first configuration names may be open already. */
+  constructor(inheritance: Inheritance, first: Configuration) {
     this.#inheritance = inheritance;
+    this.#handed = new HandedSockets(inheritance.numbers, inheritance.succeeds ? null : first);
   }
 
-  /** Whether nobody else has what is to be bound; '' or why not. Event loops that share an address would not notice. */
-  async probe({ listeners }: Configuration): Promise<string> {
+  /**
+   * Whether everything that is to be bound is there, and nobody else has it; '' or why not. Event loops that share an address
+   * would not notice.
+   */
+  async probe(configuration: Configuration): Promise<string> {
+    const missing = this.#handed.judge(configuration);
+    if (missing !== '') return missing;
+    const { listeners } = configuration;
     const faults = await Promise.all(
       Object.entries(listeners).map(async ([name, { bind }]) => {
         const asked = keysOf(name, bind).filter(({ key }) => !this.#isOurs(key));
         return told(name, await findStranger(asked.map(({ address }) => address)));
       }),
     );
-    return faults.filter((fault) => fault !== '').join('; ');
+    const fault = faults.filter((one) => one !== '').join('; ');
+    if (fault === '') this.#handed.give(configuration);
+    return fault;
   }
 
   /** One event loop has bound these, for the others to take the same; '' or why not: somebody else was quicker. */
@@ -41,8 +53,15 @@ export class Addresses {
     return '';
   }
 
+  /** What was probed last has been given up: `configuration` still holds. */
+  giveUp(configuration: Configuration): void {
+    this.#handed.settle(configuration);
+  }
+
   /** A configuration has taken effect: ports that were found for what it does not have are not ours any more. */
-  settle({ listeners }: Configuration): void {
+  settle(configuration: Configuration): void {
+    const { listeners } = configuration;
+    this.#handed.settle(configuration);
     this.#bound = new Set(
       Object.entries(listeners).flatMap(([name, { bind }]) => keysOf(name, bind).map(({ key }) => key)),
     );
@@ -59,9 +78,9 @@ export class Addresses {
     return this.#bound.has(key) || this.#inheritance.has(key);
   }
 
-  /** The socket of the admin listener that was handed over, -1 without one. */
-  takeAdmin(): number {
-    return this.#inheritance.take(ADMIN_KEY, 0, 1)[0] ?? -1;
+  /** The socket of an admin listener at this very address that was handed over, -1 without one. */
+  takeAdmin(bind: Address): number {
+    return this.#inheritance.take(adminKey(bind), 0, 1)?.descriptors[0] ?? -1;
   }
 
   /** All that was handed over and is wanted has been taken. */
@@ -74,7 +93,10 @@ function told(listener: string, fault: string): string {
   return fault === '' ? '' : `listener ${listener}: ${fault}`;
 }
 
-export const ADMIN_KEY = 'admin';
+/** What the admin listener is handed over by: whoever binds it elsewhere, or lets others in, must not get its socket. */
+export function adminKey(bind: Address): string {
+  return `admin ${formatAddress(bind)}`;
+}
 
 /** Addresses of all listeners. */
 export function bindsOf({ listeners }: Configuration): Address[] {

@@ -4,8 +4,11 @@
 import type { ClusterStatus, ListenerStatus } from '../admin/control.ts';
 import type { LogFields, LogLevel } from '../base/log.ts';
 import type { Configuration } from '../config/configuration.ts';
+import type { Cut } from '../server/listener.ts';
+import type { InheritedSockets } from '../server/port.ts';
 import type { BoundPort } from '../server/server.ts';
 import type { CertificateNews } from '../tls/issuer.ts';
+import type { Material } from '../tls/material.ts';
 import type { EndpointOptions } from '../upstream/options.ts';
 
 /** What an event loop is to serve. */
@@ -23,14 +26,17 @@ export interface Order {
   /** By key: ports that another event loop got for port 0. */
   readonly found: ReadonlyMap<string, number>;
   /** By key: listening sockets that are this loop's to take over. */
-  readonly inherited: ReadonlyMap<string, readonly number[]>;
+  readonly inherited: ReadonlyMap<string, InheritedSockets>;
   /** By listener: where connections are counted. */
   readonly crowds: ReadonlyMap<string, SharedArrayBuffer>;
+  /** What files of certificates held when they were last of use. */
+  readonly materials: readonly Material[];
 }
 
-/** What event loops let each other know: of endpoints, and of certificates. */
+/** What event loops let each other know: of endpoints, and of certificates. `Material` is for those that begin later. */
 export type News =
   | CertificateNews
+  | Material
   | { readonly kind: 'members'; readonly cluster: string; readonly endpoints: readonly EndpointOptions[] }
   | {
       readonly kind: 'health';
@@ -62,13 +68,14 @@ export interface EventLoop {
    * endpoints at this moment.
    */
   commit(drainTimeoutMs: number, news: readonly News[]): Promise<void>;
-  abort(): void;
+  /** Resolves once it has let go of what it had got ready, or was about to. */
+  abort(): Promise<void>;
   tell(news: News): void;
   report(): Promise<LoopReport>;
   /** Another process has its ports too. */
   handOver(): void;
-  /** Accepts nothing more; resolves when nothing is open, with how many connections were cut. */
-  drain(timeoutMs: number): Promise<{ cut: number }>;
+  /** Accepts nothing more; resolves when nothing is open, with what was cut off. */
+  drain(timeoutMs: number): Promise<readonly Cut[]>;
   /** Ends at once. */
   stop(): Promise<void>;
 }

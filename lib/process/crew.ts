@@ -3,12 +3,15 @@
 // process can be given it (see upgrade).
 
 import type { Configuration } from '../config/configuration.ts';
+import type { Cut } from '../server/listener.ts';
 import type { BoundPort } from '../server/server.ts';
-import type { LoopReport, News, Order } from './channel.ts';
+import type { EventLoop, LoopReport, News, Order } from './channel.ts';
 import type { Chorus } from './chorus.ts';
 import { Seat, type SeatEvents } from './seat.ts';
 import { ThreadLoop } from './thread.ts';
 
+/** Counters are taken down once a second or so; of very many endpoints less often, a millisecond for each. */
+const NOTE_MS = 900;
 /** How long after a start or a reload a spare event loop is made. */
 const SPARE_AFTER_MS = 2000;
 
@@ -24,7 +27,11 @@ export class Crew {
   readonly #chorus: Chorus;
   readonly #events: SeatEvents;
   #seats: readonly Seat[] = [];
+  /** Those that were begun and serve nothing yet. */
+  #fresh: readonly Seat[] = [];
   #inThreads = false;
+  #notedMs = 0;
+  #noteMs = NOTE_MS;
   /** A thread that has loaded everything and serves nothing: it takes the place of one that is lost at once. */
   #spare: ThreadLoop | null = null;
   #spareTimer: NodeJS.Timeout | null = null;
@@ -54,10 +61,12 @@ export class Crew {
     const wanted = Math.max(1, configuration.workers);
     // The main thread stays alone once it is.
     const count = kept.length === 0 || this.#inThreads ? Math.max(kept.length, wanted) : kept.length;
+    const inThread = kept.length === 0 ? configuration.workers > 0 : this.#inThreads;
     const fresh = Array.from(
       { length: count - kept.length },
-      (_, at) => new Seat(kept.length + at, this.#chorus.voice(kept.length + at), this.#events),
+      (_, at) => new Seat(kept.length + at, inThread, this.#chorus.voice(kept.length + at), this.#events),
     );
+    this.#fresh = fresh;
     for (const seat of fresh) seat.begin(configuration);
     return { kept, fresh, seats: [...kept, ...fresh] };
   }
@@ -82,8 +91,8 @@ export class Crew {
 
   /** Resolves once nothing of it is left. */
   async discard({ kept, fresh }: NextCrew): Promise<void> {
-    for (const seat of kept) seat.abort();
-    await Promise.all(fresh.map((seat) => seat.stop()));
+    await Promise.all([...kept.map((seat) => seat.abort()), ...fresh.map((seat) => seat.stop())]);
+    this.#fresh = [];
   }
 
   /** Resolves once all serve what they were prepared for. */
@@ -94,6 +103,7 @@ export class Crew {
   ): Promise<void> {
     if (this.#seats.length === 0) this.#inThreads = workers > 0;
     this.#seats = seats;
+    this.#fresh = [];
     this.#wantSpare(heapBytes);
     await Promise.all(seats.map((seat) => seat.commit(drainTimeoutMs, news)));
   }
@@ -107,9 +117,15 @@ export class Crew {
     for (const seat of this.#seats) if (seat !== except) seat.tell(news);
   }
 
-  /** Looks whether those in threads turn. */
+  /** Looks whether those in threads turn, and takes down what they have counted: it would be gone with them. */
   look(now: number, standstillMs: number): void {
     for (const seat of this.#seats) seat.check(now, standstillMs);
+    if (!this.#inThreads || now - this.#notedMs < this.#noteMs) return;
+    this.#notedMs = now;
+    void this.report(NOTE_MS).then(([report]) => {
+      const endpoints = report?.clusters.reduce((sum, cluster) => sum + cluster.endpoints.length, 0) ?? 0;
+      this.#noteMs = Math.max(NOTE_MS, endpoints);
+    });
   }
 
   /** By the order of their places. Null of one that does not answer in time. */
@@ -117,20 +133,20 @@ export class Crew {
     return Promise.all(this.#seats.map((seat) => seat.report(withinMs)));
   }
 
-  /** Another process has all ports too. */
-  handOver(): void {
-    for (const seat of this.#seats) seat.loop?.handOver();
+  /** Another process has all ports of these event loops too. One that came later has sockets of its own. */
+  handOver(loops: ReadonlySet<EventLoop | null>): void {
+    for (const { loop } of this.#seats) if (loops.has(loop)) loop?.handOver();
   }
 
-  async drain(timeoutMs: number): Promise<{ readonly cut: number }> {
+  /** Answers what was cut off. */
+  async drain(timeoutMs: number): Promise<readonly Cut[]> {
     this.#dropSpare();
-    const ends = await Promise.all(this.#seats.map((seat) => seat.drain(timeoutMs)));
-    return { cut: ends.reduce((sum, { cut }) => sum + cut, 0) };
+    return (await Promise.all(this.#seats.map((seat) => seat.drain(timeoutMs)))).flat();
   }
 
   async stop(): Promise<void> {
     this.#dropSpare();
-    await Promise.all(this.#seats.map((seat) => seat.stop()));
+    await Promise.all([...this.#seats, ...this.#fresh].map((seat) => seat.stop()));
   }
 
   #thread(heapBytes: number): ThreadLoop {

@@ -17,7 +17,7 @@ export interface ProxyOptions {
 }
 
 export interface ProxyEvents {
-  /** A configuration has taken effect: the first is 1. */
+  /** Another configuration has taken effect: 2 is the first to be heard of, since `createProxy` answers once 1 has. */
   configured: [generation: number];
   draining: [];
   /** Nothing is open any more; `cut`: something did not finish in time. */

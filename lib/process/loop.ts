@@ -5,8 +5,9 @@ import type { ClusterStatus, EndpointStatus, ListenerStatus } from '../admin/con
 import type { Log } from '../base/log.ts';
 import { type Built, buildSnapshot } from '../config/build.ts';
 import { Crowd } from '../server/crowd.ts';
-import type { Listener } from '../server/listener.ts';
+import type { Cut, Listener } from '../server/listener.ts';
 import { type Binding, type Prepared, Server } from '../server/server.ts';
+import { Materials } from '../tls/material.ts';
 import { TicketKeys } from '../tls/ticket.ts';
 import type { Cluster, ClusterObserver } from '../upstream/cluster.ts';
 import { divideCluster } from '../upstream/division.ts';
@@ -26,6 +27,8 @@ export class OwnLoop implements EventLoop {
   #server: Server | null = null;
   #built: Built | null = null;
   #pending: Pending | null = null;
+  /** Counts what was given up: an order that is older is not got ready any more. */
+  #aborted = 0;
 
   /** `say` is told what traffic has found out. */
   constructor(log: Log, say: (news: News) => void) {
@@ -42,6 +45,7 @@ export class OwnLoop implements EventLoop {
   }
 
   async prepare(order: Order): Promise<PrepareResult> {
+    const aborted = this.#aborted;
     let built: Built;
     try {
       built = this.#build(order);
@@ -59,6 +63,10 @@ export class OwnLoop implements EventLoop {
     this.#server ??= Server.create(this.#log);
     const prepared = await this.#server.prepare(built, binding);
     if ('fault' in prepared) return prepared;
+    if (aborted !== this.#aborted) {
+      prepared.abort();
+      return { fault: 'it was given up' };
+    }
     this.#pending = { built, prepared };
     return { ports: prepared.ports };
   }
@@ -72,12 +80,15 @@ export class OwnLoop implements EventLoop {
     for (const one of news) this.tell(one);
   }
 
-  abort(): void {
+  async abort(): Promise<void> {
+    this.#aborted++;
     this.#pending?.prepared.abort();
     this.#pending = null;
   }
 
   tell(news: News): void {
+    // Whoever serves has read the files itself.
+    if (news.kind === 'material') return;
     if (news.kind === 'certificate') {
       for (const { tls } of this.#built?.listeners ?? []) tls?.hear(news);
       return;
@@ -101,7 +112,7 @@ export class OwnLoop implements EventLoop {
     };
   }
 
-  #build({ configuration, place, count, tickets: { secret, turn } }: Order): Built {
+  #build({ configuration, place, count, materials, tickets: { secret, turn } }: Order): Built {
     const clusters = Object.entries(configuration.clusters).map(
       ([name, options]) => [name, divideCluster(options, place, count)] as const,
     );
@@ -110,6 +121,7 @@ export class OwnLoop implements EventLoop {
       ...(this.#built !== null && { before: this.#built }),
       tickets: new TicketKeys(Buffer.from(secret), Date.now, turn),
       ordering: { orders: place === 0, say: this.#say },
+      materials: new Materials(materials, this.#say),
     });
   }
 
@@ -117,12 +129,13 @@ export class OwnLoop implements EventLoop {
     this.#server?.handOver();
   }
 
-  async drain(timeoutMs: number): Promise<{ cut: number }> {
-    return (await this.#server?.drain(timeoutMs)) ?? { cut: 0 };
+  async drain(timeoutMs: number): Promise<readonly Cut[]> {
+    await this.#server?.drain(timeoutMs);
+    return this.#server?.cuts.filter(({ http, tunnels }) => http + tunnels > 0) ?? [];
   }
 
   async stop(): Promise<void> {
-    this.abort();
+    await this.abort();
     this.#server?.close();
   }
 }
@@ -139,8 +152,7 @@ function listenerStatus({ plan, open, stats, http }: Listener): ListenerStatus {
 }
 
 function clusterStatus(cluster: Cluster): ClusterStatus {
-  const { name, options, active, waiting, concurrency, endpoints } = cluster;
-  const { published: _, ...stats } = cluster.stats;
+  const { name, options, active, waiting, concurrency, stats, endpoints } = cluster;
   return {
     name,
     balance: options.balance,

@@ -4,6 +4,7 @@
 import type { WorkerStatus } from '../admin/control.ts';
 import type { Log } from '../base/log.ts';
 import type { Configuration } from '../config/configuration.ts';
+import type { Cut } from '../server/listener.ts';
 import type { BoundPort } from '../server/server.ts';
 import type { EventLoop, LoopReport, News, Order } from './channel.ts';
 import { OwnLoop } from './loop.ts';
@@ -22,6 +23,10 @@ export interface SeatEvents {
 const SETTLED_MS = 10_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 10_000;
+/** Longest wait for an event loop to get ready: others wait for it. */
+const PREPARE_MS = 30_000;
+const ENDS = 'the event loop has ended';
+const LATE = { fault: `an event loop was not ready within ${PREPARE_MS / 1000}s` };
 
 export class Seat {
   readonly place: number;
@@ -29,10 +34,15 @@ export class Seat {
   ports: readonly BoundPort[] = [];
   /** What it will have bound once what it prepares takes effect. */
   nextPorts: readonly BoundPort[] = [];
+  /** Where its event loops run: in threads of their own, or here. */
+  readonly #inThread: boolean;
   readonly #log: Log;
   readonly #events: SeatEvents;
   #loop: EventLoop | null = null;
   #serving = false;
+  /** It is known that there is none, and that another is wanted. */
+  #missing = false;
+  #known: LoopReport | null = null;
   #bornMs = 0;
   #diedMs = 0;
   #restarts = 0;
@@ -41,8 +51,9 @@ export class Seat {
   #timer: NodeJS.Timeout | null = null;
   #ending = false;
 
-  constructor(place: number, log: Log, events: SeatEvents) {
+  constructor(place: number, inThread: boolean, log: Log, events: SeatEvents) {
     this.place = place;
+    this.#inThread = inThread;
     this.#log = log;
     this.#events = events;
   }
@@ -62,15 +73,16 @@ export class Seat {
   }
 
   /** Starts an event loop if there is none: threads take their time, and can take it beside each other. */
-  begin({ workers, workerMemoryBytes }: Configuration): EventLoop {
-    this.#loop ??= this.#start(workers > 0, workerMemoryBytes);
+  begin({ workerMemoryBytes }: Configuration): EventLoop {
+    this.#loop ??= this.#start(workerMemoryBytes);
     return this.#loop;
   }
 
   /** Gets its event loop ready, a new one if there is none; answers '' or why not. */
   async prepare(order: Order): Promise<string> {
+    if (this.#ending) return ENDS;
     try {
-      const result = await this.begin(order.configuration).prepare(order);
+      const result = await within(this.begin(order.configuration).prepare(order), PREPARE_MS, LATE);
       if ('fault' in result) return result.fault;
       this.nextPorts = result.ports;
       return '';
@@ -82,39 +94,52 @@ export class Seat {
   /** Resolves once its event loop serves what was prepared. */
   async commit(drainTimeoutMs: number, news: readonly News[]): Promise<void> {
     if (this.#loop === null) {
-      // It died after it was ready: it is missing now, and will be replaced by one for the new order.
+      // It died after it was ready. One that had served is being replaced, by one for the new order.
+      if (this.#missing) return;
+      this.#missing = true;
       this.#diedMs = performance.now();
       return this.#events.died(this);
     }
     if (!this.#serving) this.#bornMs = performance.now();
     const done = this.#loop.commit(drainTimeoutMs, news);
     this.#serving = true;
+    this.#missing = false;
     this.ports = this.nextPorts;
     return done;
   }
 
-  /** What was prepared will not be; an event loop that serves nothing else ends. */
-  abort(): void {
+  /** What was prepared will not be; an event loop that serves nothing else ends. Resolves once that is so. */
+  async abort(): Promise<void> {
     if (this.#serving) return this.#loop?.abort();
     const loop = this.#loop;
     this.#loop = null;
     if (loop instanceof ThreadLoop) loop.onDeath = () => {};
-    void loop?.stop();
+    await loop?.stop();
   }
 
   tell(news: News): void {
     if (this.#serving) this.#loop?.tell(news);
   }
 
+  /** The last report of its event loop, or of one that has died; it is forgotten with that. */
+  get known(): LoopReport | null {
+    return this.#known;
+  }
+
+  forget(): void {
+    this.#known = null;
+  }
+
   /** Null when it does not answer in time. */
   async report(withinMs: number): Promise<LoopReport | null> {
-    if (this.#loop === null || !this.#serving) return null;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<null>((resolve) => {
-      timer = setTimeout(resolve, withinMs, null);
-    });
-    const report = await Promise.race([this.#loop.report().catch(() => null), late]);
-    clearTimeout(timer);
+    const loop = this.#loop;
+    if (loop === null || !this.#serving) return null;
+    const report = await within(
+      loop.report().catch(() => null),
+      withinMs,
+      null,
+    );
+    if (report !== null && this.#loop === loop) this.#known = report;
     return report;
   }
 
@@ -150,9 +175,9 @@ export class Seat {
     }, pauseMs);
   }
 
-  async drain(timeoutMs: number): Promise<{ cut: number }> {
+  async drain(timeoutMs: number): Promise<readonly Cut[]> {
     this.#end();
-    return (await this.#loop?.drain(timeoutMs)) ?? { cut: 0 };
+    return (await this.#loop?.drain(timeoutMs)) ?? [];
   }
 
   async stop(): Promise<void> {
@@ -165,9 +190,9 @@ export class Seat {
     if (this.#timer !== null) clearTimeout(this.#timer);
   }
 
-  #start(inThread: boolean, heapBytes: number): EventLoop {
+  #start(heapBytes: number): EventLoop {
     const news = (one: News): void => this.#events.news(one, this);
-    if (!inThread) return new OwnLoop(this.#log, news);
+    if (!this.#inThread) return new OwnLoop(this.#log, news);
     const loop = this.#events.thread(heapBytes);
     loop.settle(this.#log, news);
     loop.onDeath = (death) => this.#died(loop, death);
@@ -182,6 +207,7 @@ export class Seat {
     const served = this.#serving;
     this.#serving = false;
     if (!served) return;
+    this.#missing = true;
     this.#diedMs = performance.now();
     const servedMs = this.#diedMs - this.#bornMs;
     if (servedMs > SETTLED_MS) this.#early = 0;
@@ -192,5 +218,18 @@ export class Seat {
       afterS: Math.round(servedMs / 1000),
     });
     this.#events.died(this);
+  }
+}
+
+/** What a promise comes to, or `late`. */
+async function within<Value, Late>(promise: Promise<Value>, ms: number, late: Late): Promise<Value | Late> {
+  let timer: NodeJS.Timeout | undefined;
+  const passed = new Promise<Late>((resolve) => {
+    timer = setTimeout(resolve, ms, late);
+  });
+  try {
+    return await Promise.race([promise, passed]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -2,12 +2,15 @@
 // listening sockets. It says when it serves; until then nothing has changed.
 
 import { spawn } from 'node:child_process';
+import { type Address, formatAddress } from '../base/address.ts';
 import { callAgain } from '../base/asset.ts';
-import { SOCKETS_VARIABLE } from './inheritance.ts';
+import { type HandedOver, SOCKETS_VARIABLE } from './inheritance.ts';
 
 /** A socket to hand over. */
 export interface HandedSocket {
   readonly key: string;
+  /** As bound. */
+  readonly address: Address;
   readonly descriptor: number;
 }
 
@@ -28,8 +31,11 @@ export function startSuccessor(
   signal: AbortSignal,
   ended: (how: string) => void,
 ): Promise<{ pid: number } | { fault: string }> {
-  const handed: Record<string, number[]> = {};
-  for (const [at, { key }] of sockets.entries()) (handed[key] ??= []).push(FIRST_DESCRIPTOR + at);
+  const handed: HandedOver = {};
+  for (const [at, { key, address }] of sockets.entries()) {
+    handed[key] ??= { bound: formatAddress(address), descriptors: [] };
+    handed[key].descriptors.push(FIRST_DESCRIPTOR + at);
+  }
   const { command, args } = callAgain();
   // Both name this process by its id: the watchdog is to be shown life by the successor, and its sockets come from us.
   const { WATCHDOG_PID, LISTEN_PID, ...environment } = process.env;

@@ -2,6 +2,7 @@
 // hands over to a successor, and ends. No connection passes through here.
 
 import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import about from '../../package.json' with { type: 'json' };
 import { Api } from '../admin/api.ts';
 import type { ClusterStatus, Control, Refusal, ReloadResult, Status } from '../admin/control.ts';
@@ -9,22 +10,27 @@ import { AdminServer } from '../admin/server.ts';
 import { formatAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import { compareConfigurations } from '../config/compare.ts';
-import type { Configuration } from '../config/configuration.ts';
+import type { AdminOptions, Configuration } from '../config/configuration.ts';
 import { readEndpoint } from '../config/endpoint-list.ts';
 import { formatConfigError } from '../config/error.ts';
 import type { ReadResult } from '../config/read.ts';
 import { Crowd, crowdMemory } from '../server/crowd.ts';
 import type { StartFault } from '../server/server.ts';
+import { clusterFiles, listenerFiles, Materials } from '../tls/material.ts';
 import { ticketSecret, ticketTurn } from '../tls/ticket.ts';
 import type { ChangeRefusal, EndpointChange } from '../upstream/membership.ts';
-import { ADMIN_KEY, Addresses, bindsOf, isSameAddress } from './addresses.ts';
+import { Addresses, adminKey, bindsOf, isSameAddress } from './addresses.ts';
 import type { News, Order } from './channel.ts';
 import { Chorus } from './chorus.ts';
 import { Crew, type NextCrew } from './crew.ts';
+import { Cuts } from './cuts.ts';
 import { Inheritance } from './inheritance.ts';
+import { Losses } from './losses.ts';
+import { Reading } from './reading.ts';
 import type { Seat } from './seat.ts';
 import { addStatuses } from './statuses.ts';
 import { startSuccessor } from './successor.ts';
+import { Turns } from './turns.ts';
 import { type NextWatch, Watch } from './watch.ts';
 
 /** How a proxy ended: `cut`, when what was open did not finish in time. */
@@ -44,10 +50,16 @@ export interface SupervisorEvents {
 export interface SupervisorOptions {
   /** Reads the configuration anew; without it there is nothing to reload. */
   readonly read?: () => Promise<ReadResult>;
+  /** Longest wait for it. */
+  readonly readWithinMs?: number;
   /** Sockets that a predecessor has handed over. */
   readonly inheritance?: Inheritance;
   /** This process can be started once more by its own arguments, and says then that it serves. */
   readonly upgradable?: boolean;
+  /** Breaks off a start that is under way. */
+  readonly signal?: AbortSignal;
+  /** Of this process, where it is not to be believed. */
+  readonly pid?: number;
   /** Binds without leaving room for others on the same ports: with `workers: 0` alone. */
   readonly exclusive?: boolean;
   /** How long an event loop may stand still before it is replaced. */
@@ -59,6 +71,10 @@ const STANDSTILL_MS = 10_000;
 const LOOKS = 10;
 /** An event loop that does not answer must not keep others from telling their status. */
 const REPORT_MS = 2000;
+/** Longest wait for a configuration that is on its way to give up, when all is told to stop. */
+const STOP_MS = 1000;
+
+const DRAINING: Refusal = { status: 409, fault: 'it is draining' };
 
 /** What is ready to take effect. */
 interface Next {
@@ -80,6 +96,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   readonly #tickets = { secret: ticketSecret(), turn: ticketTurn() };
   /** By listener: where its connections are counted. */
   readonly #crowds = new Map<string, SharedArrayBuffer>();
+  readonly #materials = new Materials();
+  readonly #cuts = new Cuts();
+  readonly #losses = new Losses();
   #configuration: Configuration;
   #admin: AdminServer | null = null;
   #generation = 0;
@@ -88,10 +107,15 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   #draining = false;
   #over = false;
   #timer: NodeJS.Timeout | null = null;
-  /** Ends the start of a successor. */
+  /** Ends the start of a successor, and the reading of a configuration. */
   readonly #leavingSoon = new AbortController();
-  /** What changes event loops happens one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  /** Told to break off what is open. */
+  readonly #stopping = new AbortController();
+  readonly #reading: Reading | null;
+  /** What changes event loops happens one after the other. Nothing in it waits for others than them. */
+  readonly #turn = new Turns();
+  /** So do reloads and upgrades, which do: meanwhile event loops are replaced as ever. */
+  readonly #changes = new Turns();
   #end: (ending: Ending) => void = () => {};
 
   private constructor(configuration: Configuration, log: Log, options: SupervisorOptions) {
@@ -99,7 +123,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#configuration = configuration;
     this.#log = log;
     this.#options = options;
-    this.#addresses = new Addresses(options.inheritance ?? Inheritance.none);
+    this.#reading = options.read === undefined ? null : new Reading(options.read, options.readWithinMs);
+    this.#addresses = new Addresses(options.inheritance ?? Inheritance.none, configuration);
     const chorus = new Chorus(log);
     this.#watch = new Watch(chorus.voice(-1), (news) => this.#crew.tell(news, null));
     this.#crew = new Crew(chorus, {
@@ -118,7 +143,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     options: SupervisorOptions = {},
   ): Promise<Supervisor | StartFault> {
     const supervisor = new Supervisor(configuration, log, options);
-    const fault = await supervisor.#inTurn(() => supervisor.#goOver(configuration));
+    const stop = (): void => supervisor.stop();
+    if (options.signal?.aborted) stop();
+    options.signal?.addEventListener('abort', stop);
+    const fault = await supervisor.#turn.take(() => supervisor.#goOver(configuration));
+    options.signal?.removeEventListener('abort', stop);
     if (fault !== '') {
       supervisor.#finish('failed');
       return { fault };
@@ -135,9 +164,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return this.#generation > 0 && !this.#draining && this.#crew.seats.some(({ serving }) => serving);
   }
 
-  /** Whether all event loops turn. */
+  /** Whether it serves at all: an event loop that is lost is replaced while the others go on. */
   get sound(): boolean {
-    return this.#crew.seats.every(({ serving }) => serving);
+    return this.#crew.seats.some(({ serving }) => serving);
   }
 
   /** How many event loops in threads there are. */
@@ -165,16 +194,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   }
 
   /** Reads the configuration anew and goes over to it, all or nothing; with `plan` it only tells what would change. */
-  reload(plan = false): Promise<ReloadResult | Refusal> {
-    return this.#inTurn(async () => {
-      const { read } = this.#options;
-      if (this.#draining) return { status: 409, fault: 'it is draining' };
-      if (read === undefined) return { status: 409, fault: 'it was not started from a configuration file' };
-      if (plan) return this.#reload(read, true);
+  async reload(plan = false): Promise<ReloadResult | Refusal> {
+    const reading = this.#reading;
+    if (reading === null) return { status: 409, fault: 'it was not started from a configuration file' };
+    if (this.#draining) return DRAINING;
+    if (plan) return this.#reload(reading, true);
+    return this.#changes.take(async () => {
+      if (this.#draining) return DRAINING;
       this.emit('reloading');
       this.#reloadFault = 'it was broken off';
       try {
-        const result = await this.#reload(read, false);
+        const result = await this.#reload(reading, false);
         this.#reloadFault = 'fault' in result ? result.fault : result.errors.join('\n');
         return result;
       } finally {
@@ -188,7 +218,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** Goes over to `configuration`, all or nothing; answers '' or why not. */
   configure(configuration: Configuration): Promise<string> {
-    return this.#inTurn(() => this.#goOver(configuration));
+    return this.#changes.take(() => this.#turn.take(() => this.#goOver(configuration)));
   }
 
   /** Accepts nothing new and lets what is open finish, as long as the configuration allows; false when that had begun. */
@@ -202,19 +232,31 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   stop(): void {
     this.#draining = true;
     this.#leavingSoon.abort();
-    // A configuration that is on its way gives up first, and with it what it has prepared.
-    void this.#inTurn(() => this.#crew.stop()).then(() => this.#finish('stopped'));
+    this.#stopping.abort();
+    void this.#stop();
   }
 
   /** Starts a successor that takes over all ports, then drains. */
   upgrade(): Promise<{ readonly pid: number } | Refusal> {
-    return this.#inTurn(async () => {
-      if (this.#draining) return { status: 409, fault: 'it is draining' };
+    return this.#changes.take(async () => {
       if (this.#options.upgradable !== true) {
         return { status: 409, fault: 'it runs within another program, which would be started once more' };
       }
+      if ((this.#options.pid ?? process.pid) === 1) {
+        return {
+          status: 409,
+          fault: 'it is process 1 here, whose end would end its successor too: replace the container',
+        };
+      }
+      // Whoever is just being replaced has its sockets by then.
+      await this.#turn.take(async () => {});
+      if (this.#draining) return DRAINING;
       const ports = this.#crew.seats.flatMap(({ ports }) => ports).filter(({ descriptor }) => descriptor >= 0);
-      const admin = this.#admin === null ? [] : [{ key: ADMIN_KEY, descriptor: this.#admin.descriptor }];
+      const handing = new Set(this.#crew.seats.map(({ loop }) => loop));
+      const admin =
+        this.#admin === null
+          ? []
+          : [{ key: adminKey(this.#admin.bind), address: this.#admin.bind, descriptor: this.#admin.descriptor }];
       this.#log.info('starting a successor', { program: process.execPath });
       const started = await startSuccessor([...ports, ...admin], this.#leavingSoon.signal, (how) =>
         this.#log.error('the successor has ended', { how }),
@@ -224,7 +266,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
         return { status: 500, fault: started.fault };
       }
       this.#log.info('the successor serves', { pid: started.pid });
-      this.#crew.handOver();
+      this.#crew.handOver(handing);
       // Whoever asks from now on is answered by the successor.
       this.#admin?.handOver();
       this.#admin?.stop();
@@ -246,13 +288,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       reloadFault: this.#reloadFault,
       connections: reports.reduce((sum, report) => sum + (report?.connections ?? 0), 0),
       workers: this.#crew.seats.map((seat, place) => seat.status(reports[place] ?? null, this.#draining)),
-      listeners: addStatuses(reports, this.#crew.ports).listeners,
+      listeners: addStatuses([...reports, this.#losses.among(reports)], this.#crew.ports).listeners,
     };
   }
 
   async clusters(): Promise<readonly ClusterStatus[]> {
     const reports = await this.#crew.report(REPORT_MS);
-    return addStatuses(reports, []).clusters.map((cluster) => ({
+    return addStatuses([...reports, this.#losses.among(reports)], []).clusters.map((cluster) => ({
       ...cluster,
       ...this.#watch.discovery(cluster.name),
       endpoints: cluster.endpoints.map((endpoint) => ({
@@ -269,8 +311,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return { status: refusal === 'not known' ? 404 : 409, fault: REFUSALS[refusal] };
   }
 
-  async #reload(read: () => Promise<ReadResult>, plan: boolean): Promise<ReloadResult | Refusal> {
-    const found = await read();
+  async #reload(reading: Reading, plan: boolean): Promise<ReloadResult | Refusal> {
+    const found = await reading.next(this.#leavingSoon.signal);
+    if ('fault' in found) return this.#draining ? DRAINING : { status: 500, fault: found.fault };
     const generation = this.#generation;
     if ('errors' in found) {
       return { errors: found.errors.map(formatConfigError), warnings: [], changes: [], generation };
@@ -282,7 +325,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       if (!plan) this.#log.info('reloaded: nothing has changed', { generation });
       return { errors: [], warnings, changes, generation };
     }
-    const fault = await this.#goOver(configuration);
+    const fault = await this.#turn.take(() => this.#goOver(configuration));
     if (fault !== '') return { status: 409, fault };
     this.#log.info('reloaded', { generation: this.#generation });
     return { errors: [], warnings, changes, generation: this.#generation };
@@ -316,6 +359,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
           (ports) => this.#addresses.note(ports),
         );
       }
+      // Last, since the one before has to go first.
+      if (fault === '' && this.#movesAdmin(configuration)) admin = await this.#moveAdmin(configuration.admin!);
+      if (admin !== null && 'fault' in admin) ({ fault } = admin);
     } catch (error) {
       // A file that was there when the document was checked, and is not any more.
       fault = error instanceof Error ? error.message : String(error);
@@ -327,6 +373,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     }
     await this.#crew.discard(crew);
     watch?.abort();
+    this.#addresses.giveUp(this.#configuration);
     if (admin instanceof AdminServer && admin !== this.#admin) admin.stop();
     return { fault };
   }
@@ -340,6 +387,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#admin = admin;
     this.#configuration = configuration;
     this.#addresses.settle(configuration);
+    this.#materials.retain(filesOf(configuration));
     for (const name of this.#crowds.keys())
       if (!Object.hasOwn(configuration.listeners, name)) this.#crowds.delete(name);
     if (this.#crew.workers !== configuration.workers) {
@@ -361,8 +409,32 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     if (admin === null) return null;
     const now = this.#configuration.admin;
     if (this.#admin !== null && now !== null && isSameAddress(now.bind, admin.bind)) return this.#admin;
+    return this.#movesAdmin({ admin }) ? null : this.#startAdmin(admin);
+  }
+
+  /** Whether the admin listener goes to another host on its port, where it may be in its own way. */
+  #movesAdmin({ admin }: Pick<Configuration, 'admin'>): boolean {
+    const now = this.#admin === null ? null : this.#configuration.admin;
+    if (admin === null || now === null || isSameAddress(now.bind, admin.bind)) return false;
+    return now.bind.kind === 'tcp' && admin.bind.kind === 'tcp' && now.bind.port === admin.bind.port;
+  }
+
+  /** Leaves the address before, and comes back to it when the other cannot be had. */
+  async #moveAdmin(admin: AdminOptions): Promise<AdminServer | StartFault> {
+    const before = this.#configuration.admin!;
+    this.#admin?.stop();
+    const moved = await this.#startAdmin(admin);
+    if (moved instanceof AdminServer) return moved;
+    const back = await this.#startAdmin(before);
+    this.#admin = back instanceof AdminServer ? back : null;
+    this.#admin?.admit(before);
+    if ('fault' in back) this.#log.error('the admin listener is lost', { fault: back.fault });
+    return moved;
+  }
+
+  async #startAdmin(admin: AdminOptions): Promise<AdminServer | StartFault> {
     const api = new Api(this, readEndpoint);
-    const started = await AdminServer.start(admin, api, this.#log, this.#addresses.takeAdmin());
+    const started = await AdminServer.start(admin, api, this.#log, this.#addresses.takeAdmin(admin.bind));
     if (started instanceof AdminServer) this.#log.info('admin API', { address: started.address });
     return started;
   }
@@ -380,17 +452,25 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       shared: this.#options.exclusive !== true && SHARES,
       ...this.#addresses.orderFor(configuration, place, count),
       crowds: this.#crowds,
+      materials: this.#materials.all,
     };
   }
 
   #hear(news: News, seat: Seat): void {
+    if (news.kind === 'material') return this.#materials.keep(news.files, news.contents);
     this.#watch.hear(news);
     this.#crew.tell(news, seat);
   }
 
   /** An event loop is gone with all that it had; another takes its place. */
   #lost(seat: Seat): void {
-    for (const memory of this.#crowds.values()) new Crowd(memory, seat.place).clear();
+    if (seat.known !== null) this.#losses.add(seat.known);
+    seat.forget();
+    for (const [listener, memory] of this.#crowds) {
+      const crowd = new Crowd(memory, seat.place);
+      if (this.#draining) this.#cuts.lost(listener, crowd.own);
+      crowd.clear();
+    }
     if (this.#draining || !this.#crew.has(seat)) return;
     if (seat.place === 0 && bindsOf(this.#configuration).some(({ kind }) => kind === 'fd')) {
       this.#log.error(
@@ -399,21 +479,22 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       void this.#drain(0, 'failed', false);
       return;
     }
-    seat.replaceSoon(() => this.#inTurn(() => this.#replace(seat)));
+    seat.replaceSoon(() => this.#turn.take(() => this.#replace(seat)));
   }
 
   async #replace(seat: Seat): Promise<void> {
-    if (this.#draining || !this.#crew.has(seat)) return;
+    // A configuration that took effect meanwhile may have brought one along.
+    if (this.#draining || seat.serving || !this.#crew.has(seat)) return;
     const order = this.#order(seat.place, this.#crew.seats.length, this.#watch.known);
-    const fault = await seat.prepare(order);
+    const fault = (await seat.prepare(order)) || (seat.loop === null ? 'it has ended' : '');
     if (this.#draining) return seat.abort();
     if (fault === '') {
       await seat.commit(0, this.#watch.news);
-      this.#log.info('event loop replaced', { worker: seat.place, tookMs: seat.replacedAfterMs });
+      if (seat.serving) this.#log.info('event loop replaced', { worker: seat.place, tookMs: seat.replacedAfterMs });
       return;
     }
     this.#log.error('event loop not replaced', { worker: seat.place, fault });
-    seat.abort();
+    await seat.abort();
     this.#lost(seat);
   }
 
@@ -421,23 +502,38 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#draining = true;
     if (!succeeded) this.#leavingSoon.abort();
     this.emit('draining', succeeded);
+    const { signal } = this.#stopping;
     try {
       if (delayMs > 0) {
         this.#log.info('not ready any more, draining soon', { delayMs });
-        await new Promise((resolve) => setTimeout(resolve, delayMs));
+        await sleep(delayMs, null, { signal }).catch(() => {});
       }
+      // Told to stop meanwhile, and everything else is said there.
+      if (signal.aborted) return;
       const { drainTimeoutMs } = this.#configuration;
       this.#log.info('draining', { timeoutMs: drainTimeoutMs });
-      const { cut } = await this.#crew.drain(drainTimeoutMs);
+      for (const cut of await this.#crew.drain(drainTimeoutMs)) this.#cuts.add(cut);
       // What was on its way when this began gives up, and lets go of what it has bound.
-      await this.#turn;
-      if (cut > 0) this.#log.warn('drain timeout: connections were cut off', { cut });
+      await this.#turn.last;
+      if (signal.aborted) return;
+      const { total: cut, listeners } = this.#cuts;
+      if (cut > 0) this.#log.warn('drain timeout: connections were cut off', { cut, listeners });
       else this.#log.info('drained');
       this.#finish(cut > 0 && ending === 'drained' ? 'cut' : ending);
     } catch (error) {
+      if (signal.aborted) return;
       this.#log.error('draining failed', { error });
       this.#finish('failed');
     }
+  }
+
+  async #stop(): Promise<void> {
+    // A configuration that is on its way gives up without its event loops, and lets go of what else it has prepared: a
+    // moment is enough for that.
+    const late = sleep(STOP_MS, null, { ref: false });
+    await this.#crew.stop().catch((error: unknown) => this.#log.error('stopping failed', { error }));
+    await Promise.race([this.#turn.last, late]);
+    this.#finish('stopped');
   }
 
   #finish(ending: Ending): void {
@@ -449,12 +545,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#end(ending);
     this.emit('ended', ending);
   }
+}
 
-  #inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
-    const done = this.#turn.then(act);
-    this.#turn = done.catch(() => {});
-    return done;
-  }
+/** All files of certificates. */
+function filesOf({ listeners, clusters }: Configuration): (readonly string[])[] {
+  return [
+    ...Object.values(listeners).flatMap(({ tls }) => (tls === null ? [] : listenerFiles(tls))),
+    ...Object.values(clusters).flatMap(({ tls }) => (tls === null ? [] : [clusterFiles(tls)])),
+  ];
 }
 
 /** Whether several sockets can be bound to one address, and the kernel shares connections out among them. */

@@ -4,6 +4,7 @@
 import type { Worker } from 'node:worker_threads';
 import { startThread } from '../base/asset.ts';
 import { type Log, levelOf } from '../base/log.ts';
+import type { Cut } from '../server/listener.ts';
 import type { Call, EventLoop, LoopReport, News, Order, PrepareResult, Said, ThreadStart } from './channel.ts';
 
 /** Why a thread is not there any more. */
@@ -79,8 +80,9 @@ export class ThreadLoop implements EventLoop {
     }
   }
 
-  abort(): void {
-    this.#order('abort');
+  async abort(): Promise<void> {
+    // One that is gone has nothing any more.
+    await this.#ask('abort').catch(() => {});
   }
 
   tell(news: News): void {
@@ -95,11 +97,11 @@ export class ThreadLoop implements EventLoop {
     this.#order('handOver');
   }
 
-  async drain(timeoutMs: number): Promise<{ cut: number }> {
-    // One that dies while it drains has cut off what it had, however much that was.
-    const drained = await this.#ask('drain', timeoutMs).catch(() => ({ cut: 1 }));
+  async drain(timeoutMs: number): Promise<readonly Cut[]> {
+    // One that dies while it drains cannot tell what it had: others have counted that.
+    const cuts = await this.#ask('drain', timeoutMs).catch(() => []);
     await this.stop();
-    return drained;
+    return cuts;
   }
 
   async stop(): Promise<void> {

@@ -33,7 +33,10 @@ export class Watch {
   constructor(log: Log, publish: (news: News) => void) {
     this.#log = log;
     this.#observer = {
-      membersChanged: ({ name }, endpoints) => publish({ kind: 'members', cluster: name, endpoints }),
+      membersChanged: (cluster, endpoints) => {
+        this.#forget(cluster.name, new Set(cluster.endpoints.map(({ name }) => name)));
+        publish({ kind: 'members', cluster: cluster.name, endpoints });
+      },
       healthChanged: ({ name }, { name: endpoint, standing }) =>
         publish({ kind: 'health', cluster: name, endpoint, health: standing.health }),
       evicted: ({ name }, endpoint) => publish({ kind: 'eviction', cluster: name, endpoint: endpoint.name }),
@@ -101,7 +104,8 @@ export class Watch {
     if (news.kind !== 'ejection') return;
     const { cluster, endpoint, forMs } = news;
     const key = `${cluster} ${endpoint}`;
-    if (forMs === 0) this.#ejected.delete(key);
+    const there = this.#clusters.get(cluster)?.endpoints.some(({ name }) => name === endpoint) === true;
+    if (forMs === 0 || !there) this.#ejected.delete(key);
     else this.#ejected.set(key, { cluster, endpoint, untilMs: performance.now() + forMs });
   }
 
@@ -109,6 +113,11 @@ export class Watch {
   change(cluster: string, change: EndpointChange): ChangeRefusal | 'no cluster' | null {
     const found = this.#clusters.get(cluster);
     return found === undefined ? 'no cluster' : found.change(change);
+  }
+
+  /** How many endpoints are known to be put aside. */
+  get ejected(): number {
+    return this.#ejected.size;
   }
 
   /** How often an endpoint was checked. */
@@ -124,6 +133,12 @@ export class Watch {
 
   stop(): void {
     for (const cluster of this.#clusters.values()) end(cluster);
+  }
+
+  /** What traffic has said of endpoints that are not in a cluster any more. */
+  #forget(cluster: string, stays: ReadonlySet<string>): void {
+    for (const [key, ejected] of this.#ejected)
+      if (ejected.cluster === cluster && !stays.has(ejected.endpoint)) this.#ejected.delete(key);
   }
 
   #follow(
@@ -144,6 +159,9 @@ export class Watch {
       cluster.observer = null;
       end(cluster);
     }
+    // Those that are gone, or have changed without a word.
+    for (const name of new Set([...this.#ejected.values()].map(({ cluster }) => cluster)))
+      this.#forget(name, new Set(clusters.get(name)?.endpoints.map((endpoint) => endpoint.name)));
   }
 }
 

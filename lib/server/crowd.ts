@@ -26,6 +26,11 @@ export class Crowd {
     return sum;
   }
 
+  /** Of this event loop alone. */
+  get own(): number {
+    return Atomics.load(this.#slots, this.#own);
+  }
+
   enter(): void {
     Atomics.add(this.#slots, this.#own, 1);
   }

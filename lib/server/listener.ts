@@ -7,6 +7,7 @@ import type { Log } from '../base/log.ts';
 import type { Drainable, HttpListener } from '../http/listener.ts';
 import { Connection, NOBODY } from '../io/connection.ts';
 import { descriptorOf, type ReadingSocket } from '../io/receive.ts';
+import { isRelayed } from '../io/relay.ts';
 import type { Crowd } from './crowd.ts';
 import { scarceFrom } from './descriptors.ts';
 import { type Dispatcher, Session } from './dispatch.ts';
@@ -29,6 +30,15 @@ const BUSY = Buffer.from(
 /** Why a connection ends that outlasts a drain. */
 const CUT = Object.assign(new Error('cut off'), { code: 'ECANCELED' });
 
+/** Connections of a listener that were cut off, by what they were doing. */
+export interface Cut {
+  readonly listener: string;
+  /** With exchanges. */
+  readonly http: number;
+  /** Those that relay bytes, of TCP or after an upgrade, or have yet to say what they are. */
+  readonly tunnels: number;
+}
+
 export class Listener implements Dispatcher, Accepting {
   readonly http: Mutable<HttpListener>;
   /** The same for requests over TLS. */
@@ -37,7 +47,7 @@ export class Listener implements Dispatcher, Accepting {
   readonly #log: Log;
   readonly #sessions = new Set<Session>();
   readonly #shed: () => void;
-  readonly #crowd: Crowd;
+  #crowd: Crowd;
   #plan: ListenerPlan;
   #trusted: AddressBlocks;
   #emptied: (() => void) | null = null;
@@ -64,9 +74,16 @@ export class Listener implements Dispatcher, Accepting {
     return this.#sessions.size;
   }
 
-  /** Connections that begin, and exchanges of those that stay, go by this plan from now on. */
-  follow(plan: ListenerPlan): void {
+  /** Connections that begin, and exchanges of those that stay, go by this plan from now on; `crowd` counts them for its name. */
+  follow(plan: ListenerPlan, crowd: Crowd): void {
     const { limits, timeouts } = plan.options;
+    if (plan.name !== this.#plan.name) {
+      for (let moved = 0; moved < this.#sessions.size; moved++) {
+        this.#crowd.leave();
+        crowd.enter();
+      }
+      this.#crowd = crowd;
+    }
     this.#plan = plan;
     this.#trusted = trustedBy(plan);
     Object.assign(this.http, { routes: plan.routes, limits, timeouts });
@@ -91,6 +108,13 @@ export class Listener implements Dispatcher, Accepting {
     return new Promise((resolve) => {
       this.#emptied = resolve;
     });
+  }
+
+  /** What there would be to cut off now. */
+  get uncut(): Cut {
+    let http = 0;
+    for (const session of this.#sessions) if (session.http !== null && !isRelayed(session.connection)) http++;
+    return { listener: this.#plan.name, http, tunnels: this.#sessions.size - http };
   }
 
   /** Breaks off what is open; answers how many that were. */

@@ -1,7 +1,7 @@
 // One bound address: who gets the connections that arrive there, and how it is let go without losing any. Ports outlive
 // snapshots: a listener that is replaced hands its ports to the one that follows.
 
-import { unlinkSync } from 'node:fs';
+import { fstatSync, unlinkSync } from 'node:fs';
 import { chmod, rename, stat, unlink } from 'node:fs/promises';
 import { connect, createServer, type ListenOptions, type Server as NetServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
@@ -13,8 +13,8 @@ import { acceptFrom, copyFrom, descriptorOf, type ReadingSocket } from '../io/re
 const BACKLOG = 4096;
 /** Turns of the loop in which connections are still accepted once a port is let go. */
 const LAST_TURNS = 50;
-/** Connections that are kept for a port whose listener has yet to begin; a new port has hardly any. */
-const MOST_HELD = 1024;
+/** Connections that are kept for a port whose listener has yet to begin: all that the kernel may have kept, and some. */
+const MOST_HELD = 2 * BACKLOG;
 /** Longest path of a unix socket (unix(7)), without its end. */
 const LONGEST_PATH = 107;
 
@@ -35,29 +35,53 @@ export interface PortOptions {
   readonly mode?: number;
 }
 
+/** Listening sockets of one address that a predecessor hands over, and goes on accepting from until we serve. */
+export interface InheritedSockets {
+  /** As bound. */
+  readonly bound: Address;
+  readonly descriptors: readonly number[];
+}
+
 export class Port {
   /** As asked for, which for port 0 is not what it got. */
   readonly asked: Address;
   readonly #server: NetServer;
+  /** It is a unix socket: also one that was handed over, which the address does not tell. Node knows no address of those. */
+  #local = false;
+  /** A predecessor's, not accepted from yet; -1 for none. */
+  #waiting: number;
+  #bound: Address;
   #owner: Accepting | null = null;
   /** Accepted before there was an owner, and not read. */
   readonly #held: Socket[] = [];
   #accepted = 0;
   #handedOver = false;
 
-  private constructor(asked: Address, server: NetServer) {
+  private constructor(asked: Address, server: NetServer, waiting: number, bound: Address) {
     this.asked = asked;
     this.#server = server;
+    this.#waiting = waiting;
+    this.#bound = bound;
     server.on('connection', this.#hold);
     server.on('error', (error: NodeJS.ErrnoException) => this.#owner?.acceptFailed(error));
+    if (waiting < 0) this.#look();
   }
 
   /** Binds an address; answers why not in words. What comes before it has an owner waits for one. */
   static async bind(address: Address, options: PortOptions): Promise<Port | { readonly fault: string }> {
-    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
+    const server = newServer();
     const fault = await listen(server, address, options);
     if (fault !== '') return { fault: `${formatAddress(address)}: ${fault}` };
-    return new Port(address, server);
+    return new Port(address, server, -1, address);
+  }
+
+  /**
+   * Takes over a listening socket, ours to close from here on. Nothing is accepted there before it has an owner: what comes
+   * waits in the kernel, where whoever else has the socket may take it, also if there never is an owner.
+   */
+  static inherit(address: Address, descriptor: number, bound: Address): Port | { readonly fault: string } {
+    if (!isSocket(descriptor)) return { fault: `${formatAddress(address)}: ${FAULTS['ENOTSOCK']}` };
+    return new Port(address, newServer(), descriptor, bound);
   }
 
   /** As bound, as text. */
@@ -67,14 +91,12 @@ export class Port {
 
   /** As bound. */
   get bound(): Address {
-    const bound = this.#server.address();
-    if (bound === null || typeof bound === 'string' || this.asked.kind === 'unix') return this.asked;
-    return { kind: 'tcp', host: bound.address, port: bound.port, path: '', fd: -1 };
+    return this.#bound;
   }
 
   /** The number of its listening socket, for a process that is to have it as well; -1 once it is closed. */
   get descriptor(): number {
-    return descriptorOf(this.#server as never);
+    return this.#waiting >= 0 ? this.#waiting : descriptorOf(this.#server as never);
   }
 
   /** From now on its connections are this one's. */
@@ -82,6 +104,7 @@ export class Port {
     const first = this.#owner === null;
     this.#owner = owner;
     if (!first) return;
+    this.#begin();
     this.#server.off('connection', this.#hold);
     acceptFrom(this.#server, (socket) => this.#accept(socket));
     for (const socket of this.#held.splice(0)) this.#accept(copyFrom(socket));
@@ -101,14 +124,33 @@ export class Port {
   /** Closes at once. */
   close(): void {
     for (const socket of this.#held.splice(0)) socket.destroy();
+    // Where we never accepted the predecessor still does, and its path is not ours.
+    const mine = this.#waiting < 0 && !this.#handedOver;
+    // Only a server can close it, and this one accepts nothing before the loop turns.
+    this.#begin();
     if (!this.#server.listening) return;
     this.#server.close();
-    if (!this.#handedOver) removePath(this.asked);
+    if (mine) removePath(this.asked);
+  }
+
+  /** Listens at what a predecessor has handed over. Node does so before it returns. */
+  #begin(): void {
+    if (this.#waiting < 0) return;
+    this.#server.listen({ fd: this.#waiting }, BACKLOG);
+    this.#waiting = -1;
+    this.#look();
+  }
+
+  #look(): void {
+    const bound = this.#server.address();
+    this.#local = bound === null || typeof bound === 'string';
+    if (bound === null || typeof bound === 'string' || this.asked.kind === 'unix') return;
+    this.#bound = { kind: 'tcp', host: bound.address, port: bound.port, path: '', fd: -1 };
   }
 
   #accept(socket: ReadingSocket): void {
     this.#accepted++;
-    this.#owner!.accept(socket, this.asked.kind === 'unix');
+    this.#owner!.accept(socket, this.#local);
   }
 
   readonly #hold = (socket: Socket): void => {
@@ -125,6 +167,18 @@ export class Port {
       await immediate();
       if (this.#accepted === before) return;
     }
+  }
+}
+
+function newServer(): NetServer {
+  return createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
+}
+
+function isSocket(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isSocket();
+  } catch {
+    return false;
   }
 }
 

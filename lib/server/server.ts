@@ -4,8 +4,9 @@ import { type Address, formatAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import { onCrash } from '../io/connection.ts';
 import { Crowd } from './crowd.ts';
-import { Listener } from './listener.ts';
-import { Port } from './port.ts';
+import { type Cut, Listener } from './listener.ts';
+import type { ListenerOptions } from './options.ts';
+import { type InheritedSockets, Port } from './port.ts';
 import type { ListenerPlan, Snapshot } from './snapshot.ts';
 
 /** Why a server could not start, or not go over to another snapshot, in words. */
@@ -22,7 +23,7 @@ export interface Binding {
   /** By key: the port that another loop was given for port 0. */
   readonly found: ReadonlyMap<string, number>;
   /** By key: listening sockets that are there already, for this loop to take over. */
-  readonly inherited: ReadonlyMap<string, readonly number[]>;
+  readonly inherited: ReadonlyMap<string, InheritedSockets>;
   /** Counts the connections of a listener, by its name. */
   crowd(listener: string): Crowd;
 }
@@ -63,6 +64,8 @@ export class Server {
   /** Made once: a closure of each reload would hold what was there before it. */
   readonly #shedding = (): void => this.#shed();
   #shedMs = 0;
+  /** What a drain had to cut off. */
+  readonly cuts: Cut[] = [];
   #ending = false;
 
   private constructor(log: Log) {
@@ -122,10 +125,7 @@ export class Server {
           continue;
         }
         const bound: Port[] = [];
-        for (const descriptor of socketsFor(key, address, binding)) {
-          const found = binding.found.get(key);
-          const exact = found === undefined ? address : { ...address, port: found };
-          const port = await Port.bind(exact, { shared: binding.shared, descriptor });
+        for (const port of await openPorts(key, address, binding)) {
           if (port instanceof Port) bound.push(port);
           else faults.push(`listener ${plan.name}: ${port.fault}`);
         }
@@ -182,12 +182,14 @@ export class Server {
     for (const cluster of snapshot.clusters.values()) if (!kept.delete(cluster)) cluster.start();
     const terminating = new Set(before.listeners.map(({ tls }) => tls));
     for (const { tls } of snapshot.listeners) if (!terminating.delete(tls)) tls?.start();
+    const names = new Set(snapshot.listeners.map(({ name }) => name));
     this.#listeners = snapshot.listeners.map((plan) => {
-      const known = gone.get(plan.name);
-      if (known === undefined || !continues(known.plan, plan))
-        return new Listener(plan, binding.crowd(plan.name), this.#log, this.#shedding);
-      gone.delete(plan.name);
-      known.follow(plan);
+      const known = gone.get(plan.name) ?? renamed(plan, gone.values(), names);
+      const crowd = binding.crowd(plan.name);
+      if (known === undefined || !continues(known.plan.options, plan.options))
+        return new Listener(plan, crowd, this.#log, this.#shedding);
+      gone.delete(known.plan.name);
+      known.follow(plan, crowd);
       return known;
     });
     const released = [...this.#ports].flatMap(([key, old]) => (ports.has(key) ? [] : old));
@@ -220,6 +222,7 @@ export class Server {
     const drained = released.then(() => Promise.all(listeners.map((listener) => listener.drain())));
     const outcome = await Promise.race([drained, late]);
     clearTimeout(timer);
+    if (outcome === 'late' && this.#ending) this.cuts.push(...listeners.map(({ uncut }) => uncut));
     const cut = outcome === 'late' ? listeners.reduce((sum, listener) => sum + listener.cut(), 0) : 0;
     if (!this.#ending) for (const listener of listeners) this.#leaving.delete(listener);
     return cut;
@@ -242,9 +245,25 @@ export class Server {
   }
 }
 
-/** Whether connections of the one plan can go on under the other: they speak what they spoke. */
-function continues(before: ListenerPlan, after: ListenerPlan): boolean {
-  return before.options.protocol === after.options.protocol && (before.tls === null) === (after.tls === null);
+/** The one of `gone` that has the same addresses, and whose name nobody has any more. */
+function renamed(plan: ListenerPlan, gone: Iterable<Listener>, names: ReadonlySet<string>): Listener | undefined {
+  for (const listener of gone) {
+    const { name, options } = listener.plan;
+    if (!names.has(name) && isSameBind(name, options, plan.name, plan.options)) return listener;
+  }
+  return undefined;
+}
+
+/** Whether two listeners have the same addresses; the kernel chooses other ports for those with port 0. */
+export function isSameBind(name: string, options: ListenerOptions, other: string, others: ListenerOptions): boolean {
+  const keys = keysOf(other, others.bind);
+  const own = keysOf(name, options.bind);
+  return own.length === keys.length && own.every(({ key }, at) => key === keys[at]!.key);
+}
+
+/** Whether connections of the one can go on under the other: they speak what they spoke. */
+export function continues(before: ListenerOptions, after: ListenerOptions): boolean {
+  return before.protocol === after.protocol && (before.tls === null) === (after.tls === null);
 }
 
 /** What the addresses of a listener are known by from one snapshot to the next; those with port 0 by their place. */
@@ -271,9 +290,17 @@ function portsOf(snapshot: Snapshot, ports: Ports): BoundPort[] {
   );
 }
 
-/** Descriptors of the sockets that this loop listens at, -1 for one that it is to open. */
-function socketsFor(key: string, { kind }: Address, { shared, first, inherited }: Binding): readonly number[] {
-  const there = inherited.get(key) ?? [];
-  if (there.length > 0) return there;
-  return first || (kind === 'tcp' && shared) ? [-1] : [];
+/** The sockets that this loop listens at: those that are there for it, or one that it opens. */
+async function openPorts(
+  key: string,
+  address: Address,
+  { shared, first, inherited, found }: Binding,
+): Promise<readonly (Port | { readonly fault: string })[]> {
+  const there = inherited.get(key);
+  if (there !== undefined && there.descriptors.length > 0) {
+    return there.descriptors.map((descriptor) => Port.inherit(address, descriptor, there.bound));
+  }
+  if (!first && (address.kind !== 'tcp' || !shared)) return [];
+  const port = found.get(key);
+  return [await Port.bind(port === undefined ? address : { ...address, port }, { shared, descriptor: -1 })];
 }

@@ -2,7 +2,7 @@
 // kept for the next one. Who is dialed, and what is said then, is left to others.
 
 import { createHash, X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { checkServerIdentity, type SecureContext } from 'node:tls';
 import type { Log } from '../base/log.ts';
@@ -12,8 +12,8 @@ import { flush } from '../io/send.ts';
 import { protocolList } from './alpn.ts';
 import { clientContext } from './context.ts';
 import type { Identity } from './identity.ts';
+import { authoritiesFault, clusterFiles, identityOf, Materials, readMaterial, textOf } from './material.ts';
 import type { UpstreamTlsOptions } from './options.ts';
-import { readFiles } from './terminator.ts';
 
 /** Who waits for a handshake with an endpoint. */
 export interface Originating {
@@ -35,20 +35,22 @@ export class Originator {
   readonly #alpn: Buffer | null;
   readonly #log: Log;
   readonly #cluster: string;
+  readonly #materials: Materials;
   #context: SecureContext;
   #stamp: string;
   #lookedMs = performance.now();
   /** By endpoint and name; the oldest is dropped first. A session was verified as all of this cluster's are. */
   #sessions = new Map<string, Buffer>();
 
-  /** Throws when a file cannot be read any more that was checked before. */
-  constructor(cluster: string, options: UpstreamTlsOptions, log: Log) {
+  /** Where files cannot be used now, takes what they held before; throws when nobody knows. */
+  constructor(cluster: string, options: UpstreamTlsOptions, log: Log, materials = new Materials()) {
     this.options = options;
+    this.#materials = materials;
     this.#cluster = cluster;
     this.#log = log;
     this.#alpn = options.alpn.length === 0 ? null : protocolList(options.alpn);
     this.#stamp = this.#stampOfFiles();
-    this.#context = this.#read();
+    this.#context = this.#begin();
     if (options.insecure)
       log.warn('TLS towards endpoints is not verified: anybody in between can change it', { cluster });
   }
@@ -135,25 +137,49 @@ export class Originator {
       // They were made under other conditions.
       this.#sessions = new Map();
     } catch (error) {
-      const fault = (error as Error).message;
-      this.#log.error('certificates not read, those before go on', { cluster: this.#cluster, fault });
+      this.#tellFault(error as Error);
     }
+  }
+
+  #begin(): SecureContext {
+    try {
+      return this.#read();
+    } catch (error) {
+      const last = this.#materials.last(clusterFiles(this.options));
+      if (last === null) throw error;
+      this.#tellFault(error as Error);
+      return this.#contextOf(last);
+    }
+  }
+
+  #tellFault({ message: fault }: Error): void {
+    this.#log.error('certificates not read, those before go on', { cluster: this.#cluster, fault });
   }
 
   #read(): SecureContext {
+    const files = clusterFiles(this.options);
+    const read = readMaterial(files);
+    if ('fault' in read) throw new Error(read.fault);
+    const context = this.#contextOf(read);
+    this.#materials.keep(files, read);
+    return context;
+  }
+
+  #contextOf([authorities, cert, key]: readonly Uint8Array[]): SecureContext {
     const { ca, certificate } = this.options;
     let identity: Identity | null = null;
     if (certificate !== null) {
-      const read = readFiles({ source: 'files', ...certificate, ocsp: '' });
+      const read = identityOf([cert!, key!]);
       if ('fault' in read) throw new Error(read.fault);
       identity = read;
     }
-    return clientContext(this.options, ca === '' ? '' : readFileSync(ca, 'utf8'), identity);
+    const fault = ca === '' ? '' : authoritiesFault(ca, authorities!);
+    if (fault !== '') throw new Error(fault);
+    return clientContext(this.options, textOf(authorities!), identity);
   }
 
   #stampOfFiles(): string {
-    const { ca, certificate } = this.options;
-    return [ca, certificate?.cert ?? '', certificate?.key ?? ''].map(stampOf).join();
+    return clusterFiles(this.options).map(stampOf).join();
   }
 }
 

@@ -37,6 +37,11 @@ export class CertificateStore {
     return this.#parts.flat();
   }
 
+  /** Those of one source. */
+  part(source: number): readonly Identity[] {
+    return this.#parts[source]!;
+  }
+
   /** What serves a client that asks for this name (lower case; '' for none); null while there is nothing at all. */
   find(serverName: string): Entry | null {
     return this.named(serverName) ?? this.#default;

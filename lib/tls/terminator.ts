@@ -1,15 +1,16 @@
 // TLS of one listener: the certificates that serve it, from files and issuers, and which one a client gets.
 
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import type { Log } from '../base/log.ts';
 import type { Connection } from '../io/connection.ts';
 import { type Accepted, type AcceptOptions, alert, Handshake, INTERNAL_ERROR } from './accept.ts';
 import { CHALLENGE_PROTOCOL, protocolList } from './alpn.ts';
 import { HandshakeGate } from './gate.ts';
 import { HeldClient } from './held-client.ts';
-import { type Identity, readIdentity } from './identity.ts';
+import type { Identity } from './identity.ts';
 import type { CertificateNews, Issuer } from './issuer.ts';
+import { authoritiesFault, certificateFiles, identityOf, Materials, readMaterial, textOf } from './material.ts';
 import type { CertificateOptions, FileCertificate, TlsOptions } from './options.ts';
 import { CertificateStore, type Entry } from './store.ts';
 import type { TicketKeys } from './ticket.ts';
@@ -35,6 +36,7 @@ export class Terminator {
   readonly #sources: readonly (FileSource | IssuerSource)[];
   /** Issuers that get certificates when clients ask. */
   readonly #demands: readonly Issuer[];
+  readonly #materials: Materials;
   /** Clients that wait for one. */
   #awaiting = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -42,18 +44,23 @@ export class Terminator {
   /** What the file of client authorities was when it was read last. */
   #authoritiesStamp = '';
 
-  /** Reads what is in files; what is wrong there is logged, since it was checked before. `issuers`: for those sources that have one. */
+  /**
+   * Reads what is in files, and takes what they held before where they cannot be used now; throws when nobody knows: without
+   * its certificate a listener is not to serve. `issuer`: for those sources that have one.
+   */
   constructor(
     name: string,
     options: TlsOptions,
     log: Log,
     tickets: TicketKeys,
     issuer: (certificate: CertificateOptions) => Issuer | null,
+    materials = new Materials(),
   ) {
     this.#name = name;
+    this.#materials = materials;
     this.options = options;
     this.#log = log;
-    const authorities = this.#readAuthorities();
+    const authorities = this.#firstAuthorities();
     this.store = new CertificateStore(
       options.certificates.length,
       {
@@ -188,24 +195,37 @@ export class Terminator {
   }
 
   /** PEM of the authorities of client certificates, '' when none are asked for. */
-  #readAuthorities(): string {
+  #firstAuthorities(): string {
     const { clientAuth } = this.options;
     if (clientAuth === null) return '';
-    this.#authoritiesStamp = stampOf(clientAuth.ca);
-    return readFileSync(clientAuth.ca, 'utf8');
+    const read = this.#readAuthorities(clientAuth.ca);
+    if (!('fault' in read)) return read.text;
+    const last = this.#materials.last([clientAuth.ca]);
+    if (last === null) throw new Error(`listener ${this.#name}: ${read.fault}`);
+    this.#tellAuthorities(clientAuth.ca, read.fault);
+    return textOf(last[0]!);
+  }
+
+  #readAuthorities(file: string): { readonly text: string } | { readonly fault: string } {
+    this.#authoritiesStamp = stampOf(file);
+    const read = readMaterial([file]);
+    const fault = 'fault' in read ? read.fault : authoritiesFault(file, read[0]!);
+    if ('fault' in read || fault !== '') return { fault };
+    this.#materials.keep([file], read);
+    return { text: textOf(read[0]!) };
   }
 
   #lookAtAuthorities(): void {
     const { clientAuth } = this.options;
     if (clientAuth === null || stampOf(clientAuth.ca) === this.#authoritiesStamp) return;
-    let fault: string;
-    try {
-      const authorities = this.#readAuthorities();
-      fault = this.store.ask(authorities, sessionScope(this.#name, this.options, authorities));
-    } catch (error) {
-      fault = (error as Error).message;
-    }
-    const told = { listener: this.#name, file: clientAuth.ca };
+    const read = this.#readAuthorities(clientAuth.ca);
+    const scope = 'fault' in read ? '' : sessionScope(this.#name, this.options, read.text);
+    const fault = 'fault' in read ? read.fault : this.store.ask(read.text, scope);
+    this.#tellAuthorities(clientAuth.ca, fault);
+  }
+
+  #tellAuthorities(file: string, fault: string): void {
+    const told = { listener: this.#name, file };
     if (fault === '') this.#log.info('authorities of clients replaced', told);
     else this.#log.error('authorities of clients not read, those before go on', { ...told, fault });
   }
@@ -214,25 +234,41 @@ export class Terminator {
   #look(): void {
     for (const [index, source] of this.#sources.entries()) {
       if (!('files' in source)) continue;
-      const { cert, key, ocsp } = source.files;
-      const stamp = [cert, key, ocsp].map(stampOf).join();
+      const files = certificateFiles(source.files);
+      const stamp = files.map(stampOf).join();
       if (stamp === source.stamp) continue;
       const first = source.stamp === '';
-      source.stamp = stamp;
-      const identity = readFiles(source.files);
-      if ('fault' in identity) {
-        this.#log.error('certificate not read, the one before goes on serving', {
-          listener: this.#name,
-          file: cert,
-          fault: identity.fault,
-        });
-        // Its files may be in the middle of being written: looked at again next time.
-        source.stamp = first ? '' : `${stamp} faulty`;
+      const told = { listener: this.#name, file: source.files.cert };
+      const fault = this.#read(index, files);
+      if (fault === '') {
+        source.stamp = stamp;
+        if (!first) this.#log.info('certificate replaced', { ...told, ...lifeOf(this.store.part(index)[0]!) });
         continue;
       }
-      this.#replace(index, [identity]);
-      if (!first) this.#log.info('certificate replaced', { listener: this.#name, file: cert, ...told(identity) });
+      if (first) {
+        const last = this.#materials.last(files);
+        if (last === null || this.#take(index, last) !== '') {
+          throw new Error(`listener ${this.#name}: certificate ${source.files.cert}: ${fault}`);
+        }
+      }
+      this.#log.error('certificate not read, the one before goes on serving', { ...told, fault });
+      // Its files may be in the middle of being written: looked at again next time.
+      source.stamp = `${stamp} faulty`;
     }
+  }
+
+  /** Reads what these hold now and serves with it; answers '' or why not. */
+  #read(index: number, files: readonly string[]): string {
+    const read = readMaterial(files);
+    if ('fault' in read) return read.fault;
+    const fault = this.#take(index, read);
+    if (fault === '') this.#materials.keep(files, read);
+    return fault;
+  }
+
+  #take(index: number, contents: readonly Uint8Array[]): string {
+    const identity = identityOf(contents);
+    return 'fault' in identity ? identity.fault : this.store.replace(index, [identity]);
   }
 
   #replace(index: number, identities: readonly Identity[]): void {
@@ -249,7 +285,7 @@ export class Terminator {
       const over = identity.notAfterMs < now;
       this.#log.warn(over ? 'certificate has expired' : 'certificate ends soon', {
         listener: this.#name,
-        ...told(identity),
+        ...lifeOf(identity),
       });
     }
   }
@@ -262,17 +298,6 @@ interface FileSource {
 }
 interface IssuerSource {
   readonly issuer: Issuer;
-}
-
-/** Reads a certificate from its files. Faults name the file, never what is in it. */
-export function readFiles(files: FileCertificate): Identity | { readonly fault: string } {
-  try {
-    const ocsp = files.ocsp === '' ? null : readFileSync(files.ocsp);
-    return readIdentity(readFileSync(files.cert, 'utf8'), readFileSync(files.key, 'utf8'), ocsp);
-  } catch (error) {
-    const { code, path } = error as NodeJS.ErrnoException;
-    return { fault: `${path ?? files.cert}: ${code ?? 'cannot be read'}` };
-  }
 }
 
 /** OpenSSL takes 32 bytes of it. */
@@ -291,6 +316,6 @@ function stampOf(file: string): string {
   }
 }
 
-function told(identity: Identity): { names: string; until: string } {
+function lifeOf(identity: Identity): { names: string; until: string } {
   return { names: identity.names.slice(0, 5).join(' '), until: new Date(identity.notAfterMs).toISOString() };
 }

@@ -3,17 +3,18 @@
 
 import type { ErrorCode } from '../base/errors.ts';
 import { disabledLevel, type Log } from '../base/log.ts';
-import { flush } from '../io/send.ts';
 import type { Originator } from '../tls/originator.ts';
-import { Choice } from './choice.ts';
+import { Allotment } from './allotment.ts';
+import type { Choice } from './choice.ts';
 import { Concurrency } from './concurrency.ts';
 import { Ejection } from './ejection.ts';
 import { Endpoint, type Load } from './endpoint.ts';
 import { type ChangeRefusal, type EndpointChange, Membership } from './membership.ts';
 import type { ClusterOptions, EndpointOptions } from './options.ts';
 import { RetryBudget } from './retry-budget.ts';
+import { type Followed, Roster } from './roster.ts';
 import { Sticky } from './sticky.ts';
-import { type Waiter, Waiters } from './waiters.ts';
+import type { Waiter } from './waiters.ts';
 
 export type { Waiter };
 
@@ -78,7 +79,6 @@ export class Cluster {
     /** Changes that a source has brought, and how often it failed. */
     discoveryUpdates: 0,
     discoveryFailures: 0,
-    published: 0,
   };
   /** Null: nobody else has this cluster. */
   observer: ClusterObserver | null = null;
@@ -87,15 +87,12 @@ export class Cluster {
   readonly #log: Log;
   readonly #load: Load = { active: 0 };
   readonly #ejection: Ejection | null;
-  readonly #waiting = new Waiters();
+  readonly #allotment: Allotment;
+  readonly #roster: Roster;
   readonly #budget = new RetryBudget();
   #members: Membership;
-  #endpoints: readonly Endpoint[] = [];
-  #byName: ReadonlyMap<string, Endpoint> = new Map();
-  #choice: Choice;
   #panicking = false;
   #timer: NodeJS.Timeout | null = null;
-  #due: NodeJS.Immediate | null = null;
   /** Who looks after its endpoints besides; they start and stop with it. */
   #keepers: readonly Keeper[] = [];
 
@@ -114,16 +111,17 @@ export class Cluster {
         ? null
         : new Ejection(
             ejection,
-            () => this.#endpoints,
+            () => this.endpoints,
             (endpoint, reason) => this.#judged(endpoint, reason),
           );
-    this.#choice = new Choice([], options, 0);
+    this.#roster = new Roster((endpoint) => new Endpoint(endpoint, this.options.pool, this.#load));
+    this.#allotment = new Allotment(this, (choice) => this.#tell(choice));
     this.#members = new Membership(options.endpoints);
-    this.#replace(this.#members.list());
+    this.#follow(this.#members.list());
   }
 
   get endpoints(): readonly Endpoint[] {
-    return this.#endpoints;
+    return this.#roster.endpoints;
   }
 
   /** Whether there is a cap on what is under way, so that each end makes room. */
@@ -131,7 +129,8 @@ export class Cluster {
     return this.options.requests > 0 || this.concurrency !== null;
   }
 
-  get #full(): boolean {
+  /** As much is under way as may be. */
+  get full(): boolean {
     const { requests } = this.options;
     if (requests > 0 && this.#load.active >= requests) return true;
     return this.concurrency !== null && this.#load.active >= this.concurrency.limit;
@@ -143,7 +142,7 @@ export class Cluster {
   }
 
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#allotment.waiters.size;
   }
 
   /** Looks after what changes with time, until `stop`. */
@@ -173,7 +172,7 @@ export class Cluster {
     this.options = options;
     this.measures = this.#isMeasured();
     // What nobody checks any more is neither well nor ill.
-    if (options.health === null) for (const { standing } of this.#endpoints) standing.health = 'unknown';
+    if (options.health === null) for (const { standing } of this.endpoints) standing.health = 'unknown';
     if (options.discovery === null) this.#members.find([]);
     this.#members.configure(options.endpoints);
     if (!this.#regroup(quiet)) this.publish();
@@ -185,20 +184,13 @@ export class Cluster {
     if (this.options.discovery === null) this.#members.find([]);
     this.#members.configure(this.options.endpoints);
     this.#regroup(true);
-    const known = new Map(before.#endpoints.map((endpoint) => [endpoint.name, endpoint.standing]));
-    for (const { name, standing } of this.#endpoints) {
+    const known = new Map(before.endpoints.map((endpoint) => [endpoint.name, endpoint.standing]));
+    for (const { name, standing } of this.endpoints) {
       const was = known.get(name);
       if (was === undefined) continue;
-      standing.rampFromMs = was.rampFromMs;
-      if (this.options.health !== null) standing.health = was.health;
-      if (this.#ejection === null) continue;
-      standing.ejected = was.ejected;
-      standing.ejectedUntilMs = was.ejectedUntilMs;
-      standing.ejections = was.ejections;
-      if (was.trial !== 'none') standing.trial = 'wanted';
+      standing.inherit(was, this.options.health !== null, this.#ejection !== null);
     }
-    // Its turns begin anywhere.
-    this.#choice = new Choice([], this.options, 0);
+    this.#allotment.forget();
     this.publish();
   }
 
@@ -215,30 +207,24 @@ export class Cluster {
     return refusal;
   }
 
-  /** Makes the choice anew, now; where an exchange may be under way, `#changed` is the way. */
+  /** Makes the choice anew, now. Where an exchange may be under way it is only told of a change. */
   publish(): void {
-    const start = this.stats.published === 0 ? 0 : Math.random();
-    this.#choice = new Choice(this.#endpoints, this.options, performance.now(), this.#choice, start);
-    const { selection } = this.#choice;
-    this.stats.published++;
-    if (selection.panicking !== this.#panicking) {
-      this.#panicking = selection.panicking;
-      const well = this.#endpoints.filter(({ standing }) => standing.eligible).length;
-      const told = { cluster: this.name, well, endpoints: this.#endpoints.length };
-      if (selection.panicking) this.#log.error('too few endpoints are well, so all are used', told);
-      else this.#log.info('enough endpoints are well again', told);
-    }
-    if (this.#waiting.size > 0) this.#soon();
+    this.#allotment.publish();
+  }
+
+  /** How often that was done. */
+  get published(): number {
+    return this.#allotment.published;
   }
 
   /** An endpoint for a tunnel or a connection, none of `tried` if there is another; `hash` as pickers want it. Null without endpoints. */
   pick(tried: readonly Endpoint[], hash: number): Endpoint | null {
-    return this.#choice.pick(tried, hash);
+    return this.#allotment.pick(tried, hash);
   }
 
   /** As `pick`, but only with room in its pool: null when every endpoint is full, and then waiting is the way. */
   pickAvailable(tried: readonly Endpoint[], hash: number): Endpoint | null {
-    return this.#full ? null : this.#choice.pickAvailable(tried, hash);
+    return this.#allotment.pickAvailable(tried, hash);
   }
 
   /**
@@ -246,7 +232,7 @@ export class Cluster {
    * gets one exchange in this way too.
    */
   take({ standing, pool }: Endpoint): boolean {
-    if (this.#full || !standing.eligible || standing.trial === 'underway' || !pool.available) return false;
+    if (this.full || !standing.eligible || standing.trial === 'underway' || !pool.available) return false;
     if (standing.trial === 'wanted') standing.trial = 'underway';
     return true;
   }
@@ -257,27 +243,27 @@ export class Cluster {
    */
   wait(waiter: Waiter, ahead = false): ErrorCode | null {
     if (waiter.queue !== null) return null;
-    if (this.#endpoints.length === 0) return 'no_endpoint';
+    if (this.endpoints.length === 0) return 'no_endpoint';
     if (ahead) {
-      this.#waiting.addFirst(waiter);
+      this.#allotment.waiters.addFirst(waiter);
       return null;
     }
-    if (this.#waiting.size >= this.options.pool.queue) {
+    if (this.waiting >= this.options.pool.queue) {
       this.stats.queueFull++;
       return 'queue_full';
     }
-    this.#waiting.add(waiter);
+    this.#allotment.waiters.add(waiter);
     return null;
   }
 
   /** `waiter` has what it waited for, or has given up. */
   leave(waiter: Waiter): void {
-    this.#waiting.remove(waiter);
+    this.#allotment.waiters.remove(waiter);
   }
 
   /** An endpoint has room again: whoever waits longest goes on. */
   wake(): void {
-    if (this.#waiting.size > 0) this.#waiting.wake(this.#roomy);
+    this.#allotment.wake();
   }
 
   /** `endpoint` has answered with this status, `tookMs` after it was sent (0: not measured). */
@@ -339,13 +325,13 @@ export class Cluster {
   /** What active checks have found of an endpoint. */
   found(endpoint: Endpoint, health: 'up' | 'down', reason: string): void {
     const before = endpoint.standing.health;
-    if (before === health || this.#byName.get(endpoint.name) !== endpoint) return;
-    this.#believe(endpoint, health);
+    if (before === health || !this.#roster.has(endpoint)) return;
+    endpoint.standing.believe(health, performance.now());
     this.observer?.healthChanged(this, endpoint);
     const told = { cluster: this.name, endpoint: endpoint.name, reason };
     if (health === 'down') this.#log.warn('endpoint is down', told);
     else if (before === 'down') this.#log.info('endpoint is up', told);
-    this.#changed();
+    this.#allotment.change();
   }
 
   /** Whom it would have if these were configured; `finding`: what a source has found counts as well. */
@@ -361,17 +347,17 @@ export class Cluster {
 
   /** What checks of another event loop have found. */
   hearHealth(name: string, health: 'unknown' | 'up' | 'down'): void {
-    const endpoint = this.#byName.get(name);
+    const endpoint = this.#roster.find(name);
     if (endpoint === undefined || endpoint.standing.health === health) return;
-    this.#believe(endpoint, health);
-    this.#changed();
+    endpoint.standing.believe(health, performance.now());
+    this.#allotment.change();
   }
 
   /** What traffic of another event loop has met with: put aside for `forMs`, or used again (0). */
   hearEjection(name: string, forMs: number): void {
-    const endpoint = this.#byName.get(name);
+    const endpoint = this.#roster.find(name);
     if (endpoint === undefined || this.#ejection === null) return;
-    if (this.#ejection.hear(endpoint, forMs, performance.now())) this.#changed();
+    if (this.#ejection.hear(endpoint, forMs, performance.now())) this.#allotment.change();
   }
 
   /** Its idle connections lead where it is not any more; those that are busy are closed when they have ended. */
@@ -382,12 +368,12 @@ export class Cluster {
 
   /** The same, found out by another event loop. */
   hearEviction(name: string): void {
-    this.#byName.get(name)?.pool.renew();
+    this.#roster.find(name)?.pool.renew();
   }
 
   /** Closes idle connections; with `forGood` every one that becomes idle. */
   empty(forGood: boolean): void {
-    for (const endpoint of this.#endpoints) endpoint.pool.empty(forGood);
+    for (const endpoint of this.endpoints) endpoint.pool.empty(forGood);
   }
 
   #isMeasured(): boolean {
@@ -395,22 +381,11 @@ export class Cluster {
     return this.concurrency !== null || balance === 'latency' || (ejection !== null && ejection.latency > 0);
   }
 
-  #believe({ standing }: Endpoint, health: 'unknown' | 'up' | 'down'): void {
-    const before = standing.health;
-    standing.health = health;
-    if (health !== 'up') return;
-    // Checked and well: traffic need not find out by trial.
-    standing.ejected = false;
-    standing.trial = 'none';
-    standing.forget();
-    if (before === 'down') standing.rampFromMs = performance.now();
-  }
-
   /** Whether there are other endpoints now, or others say other things. Their order is nothing. */
   #regroup(quiet = false): boolean {
     const list = this.#members.list();
-    if (this.#isKnown(list)) return false;
-    const { added, removed } = this.#replace(list);
+    if (this.#roster.matches(list)) return false;
+    const { added, removed } = this.#follow(list);
     if (!quiet) {
       this.#log.info('endpoints have changed', {
         cluster: this.name,
@@ -423,68 +398,31 @@ export class Cluster {
     return true;
   }
 
-  #isKnown(list: ReadonlyMap<string, EndpointOptions>): boolean {
-    if (list.size !== this.#byName.size) return false;
-    for (const [name, options] of list) {
-      const known = this.#byName.get(name);
-      if (known === undefined || !isSame(known.options, options)) return false;
+  #follow(list: ReadonlyMap<string, EndpointOptions>): Followed {
+    const followed = this.#roster.follow(list, performance.now());
+    if (this.tls !== null) for (const { pool } of followed.renamed) pool.renew();
+    for (const { name, active, standing } of followed.turned) {
+      const told = { cluster: this.name, endpoint: name, active };
+      this.#log.info(standing.draining ? 'endpoint is draining' : 'endpoint is used again', told);
     }
-    return true;
-  }
-
-  /** These are its endpoints from now on. Those that stay keep their connections and standing, others drain. */
-  #replace(list: ReadonlyMap<string, EndpointOptions>): { readonly added: string[]; readonly removed: string[] } {
-    const before = this.#byName;
-    const byName = new Map<string, Endpoint>();
-    const added: string[] = [];
-    const removed: string[] = [];
-    const now = performance.now();
-    for (const [name, options] of list) {
-      let endpoint = before.get(name);
-      if (endpoint === undefined) {
-        endpoint = new Endpoint(options, this.options.pool, this.#load);
-        if (before.size > 0) endpoint.standing.rampFromMs = now;
-        endpoint.standing.draining = options.draining === true;
-        added.push(name);
-      } else if (endpoint.options !== options) {
-        const { host } = endpoint;
-        endpoint.options = options;
-        // Its connections were verified by another name.
-        if (this.tls !== null && endpoint.host !== host) endpoint.pool.renew();
-        this.#setDraining(endpoint, options.draining === true);
-      }
-      byName.set(name, endpoint);
-    }
-    for (const [name, gone] of before) {
-      if (byName.has(name)) continue;
-      removed.push(name);
-      gone.standing.draining = true;
-      gone.pool.empty(true);
-    }
-    this.#byName = byName;
-    this.#endpoints = [...byName.values()];
-    this.sticky?.update(this.#endpoints);
+    this.sticky?.update(this.endpoints);
     this.publish();
     this.onMembers();
-    return { added, removed };
+    return followed;
   }
 
-  #setDraining(endpoint: Endpoint, draining: boolean): void {
-    const { standing } = endpoint;
-    if (standing.draining === draining) return;
-    standing.draining = draining;
-    if (draining) endpoint.pool.empty(false);
-    else standing.rampFromMs = performance.now();
-    this.#log.info(draining ? 'endpoint is draining' : 'endpoint is used again', {
-      cluster: this.name,
-      endpoint: endpoint.name,
-      active: endpoint.active,
-    });
+  #tell({ selection: { panicking } }: Choice): void {
+    if (panicking === this.#panicking) return;
+    this.#panicking = panicking;
+    const well = this.endpoints.filter(({ standing }) => standing.eligible).length;
+    const told = { cluster: this.name, well, endpoints: this.endpoints.length };
+    if (panicking) this.#log.error('too few endpoints are well, so all are used', told);
+    else this.#log.info('enough endpoints are well again', told);
   }
 
   #tick(): void {
     this.#ejection?.tick(performance.now());
-    if (this.#choice.selection.ramping) this.#changed();
+    if (this.#allotment.ramping) this.#allotment.change();
   }
 
   #judged(endpoint: Endpoint, reason: string): void {
@@ -498,38 +436,6 @@ export class Cluster {
       this.#log.info('endpoint is used again', told);
       this.observer?.ejectionChanged(this, endpoint, 0);
     } else this.#log.debug('endpoint is on trial', told);
-    this.#changed();
+    this.#allotment.change();
   }
-
-  /** Standings have changed: there is another choice soon, one for all changes of this turn. */
-  #changed(): void {
-    this.#choice.stale = true;
-    this.#soon();
-  }
-
-  /** Whatever takes time is not done while an exchange is: it gets a turn of its own. */
-  #soon(): void {
-    this.#due ??= setImmediate(() => {
-      this.#due = null;
-      if (this.#choice.stale) this.publish();
-      // Whoever waits may go on with one that is new or back.
-      while (this.#waiting.size > 0 && this.#waiting.wake(this.#roomy));
-      flush();
-    });
-  }
-
-  readonly #roomy = (): boolean => !this.#full && this.#choice.roomy;
-}
-
-/** Whether both say the same of an address. */
-function isSame(one: EndpointOptions, other: EndpointOptions): boolean {
-  return one === other || (says(one, other) && says(other, one));
-}
-
-function says(one: EndpointOptions, other: EndpointOptions): boolean {
-  for (const key in one) {
-    const name = key as keyof EndpointOptions;
-    if (name !== 'address' && one[name] !== other[name]) return false;
-  }
-  return true;
 }

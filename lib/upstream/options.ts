@@ -14,7 +14,7 @@ export interface EndpointOptions {
   readonly weight: number;
   /** Used only when all that are no backup are out of use. */
   readonly backup?: boolean;
-  /** Lower ones are used first; the next when too few of them are left. 0 to 255. */
+  /** Lower ones are used first; the next get what those that are left cannot take. 0 to 255. */
   readonly priority?: number;
   /** Where it stands, '' for nowhere in particular. */
   readonly zone?: string;

@@ -20,32 +20,74 @@ const RAMP_FROM = 0.1;
 /** Endpoints can take this much more than their share before others must help, as Envoy has it. */
 const SPARE = 1.4;
 
+/** Endpoints of one priority. */
+interface Level {
+  readonly all: readonly Endpoint[];
+  readonly well: readonly Endpoint[];
+  /** Part of the load that those that are well can take, up to 1. */
+  readonly able: number;
+}
+
 /** `now` is the monotonic clock. */
 export function select(endpoints: readonly Endpoint[], options: SelectionOptions, now: number): Selection {
-  const levels = levelsOf(endpoints.filter(({ standing }) => !standing.draining));
-  let fewest: readonly Endpoint[] | null = null;
-  for (const level of levels) {
-    const well = level.filter(({ standing }) => standing.eligible);
-    if (well.length > 0 && well.length >= level.length * options.panic) return settle(level, well, options, now);
-    if (well.length > 0) fewest ??= level;
-  }
+  const usable = endpoints.filter(({ standing }) => !standing.draining);
+  // Backups come behind all others, whatever their priority.
+  const tiers = [false, true].map((backup) =>
+    levelsOf(usable.filter((endpoint) => (endpoint.options.backup ?? false) === backup)),
+  );
+  for (const levels of tiers) if (isEnough(levels, options.panic)) return spread(levels, options, now);
+  const levels = tiers.flat();
   if (options.panic === 0 || levels.length === 0) return { candidates: [], panicking: false, ramping: false };
   // Most are said to be ill: either nothing helps any more, or whoever says so is wrong.
-  const all = fewest ?? levels[0]!;
+  const { all } = levels.find(({ well }) => well.length > 0) ?? levels[0]!;
   return { ...settle(all, all, options, now), panicking: true };
 }
 
-/** Those of one priority together, in order; backups behind all others. */
-function levelsOf(endpoints: readonly Endpoint[]): Endpoint[][] {
+/** By priority, in order. */
+function levelsOf(endpoints: readonly Endpoint[]): Level[] {
   const levels = new Map<number, Endpoint[]>();
   for (const endpoint of endpoints) {
-    const { backup = false, priority = 0 } = endpoint.options;
-    const level = priority + (backup ? 1000 : 0);
-    const found = levels.get(level);
-    if (found === undefined) levels.set(level, [endpoint]);
+    const { priority = 0 } = endpoint.options;
+    const found = levels.get(priority);
+    if (found === undefined) levels.set(priority, [endpoint]);
     else found.push(endpoint);
   }
-  return [...levels].sort(([a], [b]) => a - b).map(([, level]) => level);
+  return [...levels]
+    .sort(([a], [b]) => a - b)
+    .map(([, all]) => {
+      const well = all.filter(({ standing }) => standing.eligible);
+      return { all, well, able: Math.min(1, (SPARE * weightOf(well)) / weightOf(all)) };
+    });
+}
+
+/** Whether they can take the load together, or some level is well enough not to panic. */
+function isEnough(levels: readonly Level[], panic: number): boolean {
+  if (levels.reduce((sum, { able }) => sum + able, 0) >= 1) return true;
+  return levels.some(({ all, well }) => well.length > 0 && well.length >= all.length * panic);
+}
+
+/** The first level has all that it can take, and the next the rest, as Envoy has it. */
+function spread(levels: readonly Level[], options: SelectionOptions, now: number): Selection {
+  const total = Math.min(
+    1,
+    levels.reduce((sum, { able }) => sum + able, 0),
+  );
+  let left = total;
+  let ramping = false;
+  const candidates: Candidate[] = [];
+  for (const { all, well, able } of levels) {
+    const part = Math.min(left, able);
+    if (part <= 0) continue;
+    const settled = settle(all, well, options, now);
+    if (part === total) return settled;
+    left -= part;
+    ramping ||= settled.ramping;
+    const whole = sumOf(settled.candidates);
+    for (const { endpoint, weight } of settled.candidates) {
+      candidates.push({ endpoint, weight: (weight * part) / (whole * total) });
+    }
+  }
+  return { candidates, panicking: false, ramping };
 }
 
 /** Weights within a level: those in our zone first, as far as they can take it. */
@@ -74,7 +116,7 @@ function preferZone(level: readonly Endpoint[], candidates: readonly Candidate[]
   if (zone === '') return candidates;
   const near = candidates.filter(({ endpoint }) => endpoint.options.zone === zone);
   if (near.length === 0 || near.length === candidates.length) return candidates;
-  const whole = level.filter(({ options }) => options.zone === zone).reduce((sum, { weight }) => sum + weight, 0);
+  const whole = weightOf(level.filter(({ options }) => options.zone === zone));
   const nearWeight = sumOf(near);
   const share = Math.min(1, (SPARE * nearWeight) / whole);
   if (share === 1) return near;
@@ -83,6 +125,10 @@ function preferZone(level: readonly Endpoint[], candidates: readonly Candidate[]
     endpoint,
     weight: endpoint.options.zone === zone ? (weight * share) / nearWeight : (weight * (1 - share)) / farWeight,
   }));
+}
+
+function weightOf(endpoints: readonly Endpoint[]): number {
+  return endpoints.reduce((sum, { weight }) => sum + weight, 0);
 }
 
 function sumOf(candidates: readonly Candidate[]): number {

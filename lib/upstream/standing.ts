@@ -32,6 +32,29 @@ export class Standing {
     return this.health !== 'down' && !this.ejected && !this.draining;
   }
 
+  /** Takes a check's word. `now` is the monotonic clock. */
+  believe(health: 'unknown' | 'up' | 'down', now: number): void {
+    const before = this.health;
+    this.health = health;
+    if (health !== 'up') return;
+    // Checked and well: traffic need not find out by trial.
+    this.ejected = false;
+    this.trial = 'none';
+    this.forget();
+    if (before === 'down') this.rampFromMs = now;
+  }
+
+  /** Goes on with what is known of the same endpoint: by checks, and by traffic, where there still are such. */
+  inherit(was: Standing, checked: boolean, ejectable: boolean): void {
+    this.rampFromMs = was.rampFromMs;
+    if (checked) this.health = was.health;
+    if (!ejectable) return;
+    this.ejected = was.ejected;
+    this.ejectedUntilMs = was.ejectedUntilMs;
+    this.ejections = was.ejections;
+    if (was.trial !== 'none') this.trial = 'wanted';
+  }
+
   /** One exchange has ended, well or not, in this second of the monotonic clock. */
   count(failed: boolean, second: number): void {
     if (second !== this.#second) this.#turn(second);

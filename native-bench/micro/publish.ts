@@ -31,7 +31,7 @@ function trialOf(balance: Policy): Trial {
       ours(1, {
         operate() {
           cluster.publish();
-          return cluster.stats.published;
+          return cluster.published;
         },
         answer: () =>
           Array.from({ length: JUDGED }, (_, i) => cluster.pick([], Math.imul(i, 0x9e3779b1) >>> 0)).includes(ill),

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OwnLoop } from '../../lib/process/loop.ts';
+import { Losses } from '../../lib/process/losses.ts';
 import { addStatuses } from '../../lib/process/statuses.ts';
 import { quietLog, reportOf } from '../support/reports.ts';
 
@@ -23,4 +24,9 @@ test('every number of a cluster and its endpoints is added up over the event loo
   for (const [key, value] of Object.entries(one.endpoints[0]))
     if (typeof value === 'number' && key !== 'weight' && key !== 'checks')
       assert.equal(sum.endpoints[0]![key as 'active'], 2 * value, key);
+  // Of one that is gone the totals stay, and nothing that it had under way.
+  const losses = new Losses();
+  losses.add(numbered);
+  const [lost] = losses.among([numbered]).clusters;
+  assert.deepEqual([lost?.requests, lost?.active, lost?.adaptiveLimit], [one.requests, 0, 0]);
 });

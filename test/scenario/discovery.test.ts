@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { renameSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
@@ -16,7 +16,6 @@ import {
   eventually,
   findProgram,
   freePort,
-  pause,
   startOnFreePort,
   startProgram,
   temporaryFolder,
@@ -68,13 +67,12 @@ test('a file that is replaced changes the endpoints under load, and one that is 
   const proxy = await proxyWith(t, `discovery: { file: ${JSON.stringify(file)} }`);
   await eventually(() => names(proxy).length === 1, 'the first list');
   const crowd = new Crowd(proxy.port('web'), { clients: 8 });
-  await pause(200);
+  await eventually(() => (crowd.answers.get('a') ?? 0) > 5, 'answers of the first');
   write(`endpoints:\n  - { address: "127.0.0.1:${b}", weight: 3 }\n`);
   await eventually(() => names(proxy)[0] === `127.0.0.1:${b}`, 'the second list');
-  await pause(200);
+  await eventually(() => (crowd.answers.get('b') ?? 0) > 5, 'answers of the second');
   await crowd.stop();
   assert.deepEqual(crowd.faults, []);
-  assert.ok(crowd.answers.get('a')! > 5 && crowd.answers.get('b')! > 5);
   for (const [text, fault] of [
     ['endpoints: [nonsense]', /endpoints\[0\]/],
     ['[', /Flow sequence/],
@@ -104,7 +102,7 @@ test('a service is asked again with its ETag, and what it said holds while it fa
   assert.equal(await ask(proxy), 'a');
   assert.equal(told(proxy, 'endpoints have changed').length, 1);
   fail = true;
-  await eventually(() => told(proxy, 'endpoints are not found, those before are kept').length === 1, 'the failure');
+  await eventually(() => told(proxy, 'endpoints are not found, those before are kept').length > 0, 'the failure');
   assert.equal(await ask(proxy), 'a');
 });
 
@@ -125,7 +123,7 @@ test('DNS that changes all the time costs no request, and one that fails leaves 
     await fetch(`${at}/clear-a`, { method: 'POST', body: JSON.stringify({ host: 'app.test.' }) });
     await fetch(`${at}/add-a`, { method: 'POST', body: JSON.stringify({ host: 'app.test.', addresses }) });
   };
-  const port = await serve(t, 'one', '127.0.0.1');
+  const port = await serve(t, '1', '127.0.0.1', await freePort());
   for (const name of ['2', '3', '4']) await serve(t, name, `127.0.0.${name}`, port);
   await set(['127.0.0.1']);
   const proxy = await proxyWith(
@@ -135,16 +133,17 @@ test('DNS that changes all the time costs no request, and one that fails leaves 
   );
   await eventually(() => names(proxy).length === 1, 'the first answer');
   const crowd = new Crowd(proxy.port('web'), { clients: 8 });
+  const answersOf = (address: string): number => crowd.answers.get(address.slice(-1)) ?? 0;
   for (let i = 0; i < 10; i++) {
-    await set([`127.0.0.${1 + (i % 4)}`, `127.0.0.${1 + ((i + 1) % 4)}`]);
-    await pause(150);
+    const wanted = [1 + (i % 4), 1 + ((i + 1) % 4)].map((last) => `127.0.0.${last}`);
+    await set(wanted);
+    const expected = wanted.map((address) => `${address}:${port}`).sort();
+    await eventually(() => names(proxy).toSorted().join() === expected.join(), `answer ${i}`);
+    const before = wanted.map(answersOf);
+    await eventually(() => wanted.every((one, at) => answersOf(one) > before[at]!), 'answers of both');
   }
   await management.program.end('SIGKILL');
-  await eventually(
-    () => told(proxy, 'endpoints are not found, those before are kept').length > 0,
-    'the failure',
-    20_000,
-  );
+  await eventually(() => told(proxy, 'endpoints are not found, those before are kept').length > 0, 'the failure');
   await crowd.stop();
   assert.deepEqual(crowd.faults, []);
   assert.equal(crowd.answers.size, 4);
@@ -156,15 +155,11 @@ test('a name that leads nowhere at the start is told, and served as soon as it l
     t,
     'discovery: { dns: { name: nowhere.invalid, port: 80, every: 200ms, servers: ["127.0.0.1:9"] } }',
   );
-  await eventually(
-    () => told(proxy, 'endpoints are not found, those before are kept').length > 0,
-    'the failure',
-    20_000,
-  );
+  await eventually(() => told(proxy, 'endpoints are not found, those before are kept').length > 0, 'the failure');
   assert.equal(await ask(proxy), '503');
 });
 
-const CHECKED = 'interval: 100ms, fastInterval: 100ms, timeout: 500ms, rise: 1, fall: 1';
+const CHECKED = 'interval: 100ms, fastInterval: 100ms, timeout: 60s, rise: 1, fall: 1';
 
 test('checks by HTTP see status and body, ask for what they are told to, and count in a row', async (t) => {
   let status = 200;
@@ -187,7 +182,8 @@ test('checks by HTTP see status and body, ask for what they are told to, and cou
   assert.equal(line!['reason'], '3 checks failed, the last: status 500');
   status = 204;
   body = '';
-  await pause(300);
+  const checks = heads.length;
+  await eventually(() => heads.length > checks + 3, 'some more checks');
   assert.equal(health(proxy)[0], 'down', 'the body does not match');
   status = 205;
   body = 'well';
@@ -211,10 +207,7 @@ test('checks of TCP and TLS make connections, and verify whom they are with', as
   const tls = `tls: { ca: ${JSON.stringify(certificates.caFile)} }`;
   const secured = await proxyWith(t, `${endpoints}\n    ${tls}\n    health: { tls: true, ${CHECKED} }`);
   await eventually(() => health(secured).join() === 'up,down', 'the checks');
-  const closed = createTcpServer().listen(0, '127.0.0.1');
-  await once(closed, 'listening');
-  const nobody = (closed.address() as AddressInfo).port;
-  closed.close();
+  const nobody = await freePort();
   const plain = await proxyWith(
     t,
     `endpoints: ["localhost:${ports[0]}", "127.0.0.1:${nobody}"]\n    health: { tcp: true, ${CHECKED} }`,

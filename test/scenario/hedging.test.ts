@@ -6,30 +6,37 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, type ServerOptions } from 'node:https';
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { mock, type TestContext, test } from 'node:test';
 import { Certificates } from '../support/certificates.ts';
 import { startHttp2Origin } from '../support/http2.ts';
-import { eventually, pause } from '../support/process.ts';
 import { httpTo, startProxy, type TestProxy } from '../support/proxy.ts';
+import { eventually } from '../support/wait.ts';
 
 interface Origin {
   readonly port: number;
+  /** Those that have yet to be answered, where that is left to the test. */
+  readonly held: ServerResponse[];
   /** Requests that came, as `METHOD PATH`. */
   readonly asked: string[];
   /** Requests whose client went away before they were answered. */
   abandoned: number;
 }
 
-/** Over TLS with a certificate. */
-async function serve(t: TestContext, handle: RequestListener, secure: ServerOptions | null = null): Promise<Origin> {
-  const origin = { port: 0, asked: [] as string[], abandoned: 0 };
+/** Without `handle` requests are held; over TLS with a certificate. */
+async function serve(
+  t: TestContext,
+  handle: RequestListener | null,
+  secure: ServerOptions | null = null,
+): Promise<Origin> {
+  const origin = { port: 0, held: [] as ServerResponse[], asked: [] as string[], abandoned: 0 };
   const server = secure === null ? createServer() : createSecureServer({ cert: secure.cert, key: secure.key });
   server.on('request', (request, response) => {
     origin.asked.push(`${request.method} ${request.url}`);
     response.on('close', () => {
       if (!response.writableFinished) origin.abandoned++;
     });
-    handle(request, response);
+    if (handle === null) origin.held.push(response);
+    else handle(request, response);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -50,6 +57,26 @@ const later =
   (ms: number, handle: RequestListener): RequestListener =>
   (request, response) =>
     setTimeout(() => handle(request, response), ms);
+
+/** Where the test says when an answer is late: what waits for this long in this process waits until `due` is called. */
+const LATE_MS = 7_654_321;
+const late = new Map<NodeJS.Timeout, () => void>();
+const { setTimeout: setReal, clearTimeout: clearReal } = globalThis;
+mock.method(globalThis, 'setTimeout', (callback: () => void, ms: number, ...given: []) => {
+  const timer = setReal(callback, ms, ...given);
+  if (ms === LATE_MS) late.set(timer, callback);
+  return timer;
+});
+mock.method(globalThis, 'clearTimeout', (timer: NodeJS.Timeout) => {
+  late.delete(timer);
+  clearReal(timer);
+});
+function due(): void {
+  for (const [timer, callback] of [...late]) {
+    globalThis.clearTimeout(timer);
+    callback();
+  }
+}
 
 /** The first of the endpoints is asked first. */
 function hedging(t: TestContext, ports: readonly number[], retries: string, cluster = ''): Promise<TestProxy> {
@@ -92,10 +119,13 @@ test('a read that takes long is answered by a second endpoint, and the first is 
 });
 
 test('the first answer counts when it comes first after all, and the second endpoint is given up', async (t) => {
-  const slow = await serve(t, later(150, says('first')));
+  const slow = await serve(t, null);
   const slower = await serve(t, silent);
   const proxy = await hedging(t, [slow.port, slower.port], 'hedge: 20ms');
-  assert.equal(await (await get(proxy)).text(), 'first');
+  const answer = get(proxy);
+  await eventually(() => slower.asked.length === 1, 'the second to be asked');
+  slow.held[0]!.end('first');
+  assert.equal(await (await answer).text(), 'first');
   assert.deepEqual(slower.asked, ['GET /']);
   await eventually(() => slower.abandoned === 1, 'the second to be given up');
   await settled(proxy);
@@ -104,20 +134,24 @@ test('the first answer counts when it comes first after all, and the second endp
 });
 
 test('an answer in time is the only one that is asked for', async (t) => {
-  const quick = await serve(t, says('first'));
+  const first = await serve(t, null);
   const other = await serve(t, says('second'));
-  const proxy = await hedging(t, [quick.port, other.port], 'hedge: 60ms');
-  for (let i = 0; i < 5; i++) assert.equal(await (await get(proxy)).text(), 'first');
-  // A body that goes on for longer than that is no reason either.
-  const long = await serve(t, (_request, response) => {
-    response.write('a');
-    setTimeout(() => response.end('b'), 150);
-  });
-  const streaming = await hedging(t, [long.port, other.port], 'hedge: 60ms');
-  assert.equal(await (await get(streaming)).text(), 'ab');
-  await pause(100);
+  const proxy = await hedging(t, [first.port, other.port], `hedge: ${LATE_MS}ms`);
+  for (let i = 0; i < 3; i++) {
+    const answer = get(proxy);
+    await eventually(() => first.held.length === 1, 'the request');
+    assert.equal(late.size, 1);
+    const response = first.held.pop()!;
+    // A body that goes on for longer than that is no reason either.
+    response.write('fir');
+    const reply = await answer;
+    assert.equal(late.size, 0, 'it is not late any more');
+    response.end('st');
+    assert.equal(await reply.text(), 'first');
+  }
   assert.deepEqual(other.asked, []);
-  assert.equal(api(proxy).stats.hedges + api(streaming).stats.hedges, 0);
+  assert.equal(api(proxy).stats.hedges, 0);
+  await settled(proxy);
 });
 
 test('what may do something is never asked twice, nor is a read with a body or of a client that has its endpoint', async (t) => {
@@ -135,7 +169,7 @@ test('what may do something is never asked twice, nor is a read with a body or o
   assert.match(head.toString(), /^HTTP\/1.1 200 /);
   socket.destroy();
   assert.deepEqual(other.asked, []);
-  const sticky = await hedging(t, [slow.port, other.port], 'hedge: 300ms', 'sticky: { cookie: seat }');
+  const sticky = await hedging(t, [slow.port], 'attempts: 0', 'sticky: { cookie: seat }');
   const first = await get(sticky);
   const cookie = first.headers.get('set-cookie')!.split(';')[0]!;
   const bound = await hedging(t, [slow.port, other.port], 'hedge: 20ms', 'sticky: { cookie: seat }');
@@ -163,60 +197,86 @@ test('hedges are retries and stay within their budget', async (t) => {
 });
 
 test('the last try may be a hedge, and an only endpoint has nobody to hedge with', async (t) => {
-  const slow = await serve(t, later(400, says('first')));
+  const slow = await serve(t, null);
   const other = await serve(t, says('second'));
   const none = await hedging(t, [slow.port, other.port], 'hedge: 20ms, attempts: 1');
   assert.equal(await (await get(none)).text(), 'second');
-  const before = slow.asked.length;
-  const alone = await hedging(t, [slow.port], 'hedge: 20ms');
-  assert.equal(await (await get(alone)).text(), 'first');
-  assert.equal(slow.asked.length, before + 1);
+  await eventually(() => slow.abandoned === 1, 'the first to be given up');
+  const alone = await hedging(t, [slow.port], `hedge: ${LATE_MS}ms`);
+  const answer = get(alone);
+  await eventually(() => slow.held.length === 2, 'the request');
+  due();
+  slow.held[1]!.end('first');
+  assert.equal(await (await answer).text(), 'first');
+  assert.deepEqual([slow.asked.length, api(alone).stats.hedges], [2, 0]);
 });
 
+/** Asks; resolves once both endpoints are asked, with how the first and then the hedge is ended, and what came of it. */
+async function askBoth(t: TestContext, retries: string) {
+  const origins = [await serve(t, null), await serve(t, null)];
+  const ports = origins.map(({ port }) => port);
+  const proxy = await hedging(t, ports, `hedge: 30ms, attempts: 1, ${retries}`);
+  const answer = get(proxy).then(async (reply) => `${reply.status} ${await reply.text()}`);
+  await eventually(() => origins.every(({ held }) => held.length === 1), 'both to be asked');
+  const [first, hedge] = origins.map(({ held }) => held[0]!);
+  return {
+    first: first!,
+    hedge: hedge!,
+    answer,
+    /** Resolves once the proxy has noticed the end of one of them, 0 the first. */
+    lost: (place: number) => eventually(() => api(proxy).endpoints[place]!.active === 0, 'the end of one'),
+    async over() {
+      assert.equal(api(proxy).stats.hedges, 1);
+      await settled(proxy);
+    },
+  };
+}
+
 test('when both fail the client gets one error, and when one fails the other is waited for', async (t) => {
-  const cut = (ms: number) => serve(t, (request) => setTimeout(() => request.socket.destroy(), ms));
-  const broken = async (...after: number[]) => Promise.all(after.map(async (ms) => (await cut(ms)).port));
-  const ending = 'hedge: 30ms, attempts: 1';
-  const firstLast = await hedging(t, await broken(150, 1), ending);
-  assert.equal((await get(firstLast)).status, 502);
-  const hedgeLast = await hedging(t, await broken(60, 150), ending);
-  assert.equal((await get(hedgeLast)).status, 502);
-  const mute = await serve(t, silent);
-  const hanging = await hedging(t, [mute.port, (await serve(t, silent)).port], ending, 'timeouts: { response: 200ms }');
-  assert.equal((await get(hanging)).status, 504);
-  const well = await serve(t, later(200, says('well')));
-  const firstFails = await hedging(t, [(await cut(60)).port, well.port], ending);
-  assert.equal(await (await get(firstFails)).text(), 'well');
-  const hedgeFails = await hedging(t, [well.port, (await cut(1)).port], ending);
-  assert.equal(await (await get(hedgeFails)).text(), 'well');
-  for (const proxy of [firstLast, hedgeLast, hanging, firstFails, hedgeFails]) {
-    assert.equal(api(proxy).stats.hedges, 1);
-    await settled(proxy);
+  for (const order of ['first', 'hedge'] as const) {
+    const both = await askBoth(t, 'on: [reset]');
+    both[order].destroy();
+    await both.lost(order === 'first' ? 0 : 1);
+    both[order === 'first' ? 'hedge' : 'first'].destroy();
+    assert.match(await both.answer, /^502 /);
+    await both.over();
+    const one = await askBoth(t, 'on: [reset]');
+    one[order].destroy();
+    await one.lost(order === 'first' ? 0 : 1);
+    one[order === 'first' ? 'hedge' : 'first'].end('well');
+    assert.equal(await one.answer, '200 well');
+    await one.over();
   }
+  const mute = [await serve(t, silent), await serve(t, silent)];
+  const ports = mute.map(({ port }) => port);
+  const hanging = await hedging(t, ports, 'hedge: 30ms, attempts: 1', 'timeouts: { response: 400ms }');
+  assert.equal((await get(hanging)).status, 504);
+  assert.equal(api(hanging).stats.hedges, 1);
+  await settled(hanging);
 });
 
 test('statuses that are tried again are not taken from either while the other may have a better answer', async (t) => {
-  const ending = 'hedge: 30ms, on: [503], attempts: 1';
-  const erring = (ms: number) => serve(t, later(ms, says('error', 503)));
-  const well = await serve(t, later(200, says('well')));
-  const hedgeErrs = await hedging(t, [well.port, (await erring(1)).port], ending);
-  assert.equal(await (await get(hedgeErrs)).text(), 'well');
-  const firstErrs = await hedging(t, [(await erring(60)).port, well.port], ending);
-  assert.equal(await (await get(firstErrs)).text(), 'well');
-  const bothErr = await hedging(t, [(await erring(100)).port, (await erring(1)).port], ending);
-  assert.equal((await get(bothErr)).status, 503);
-  const lastErrs = await hedging(t, [(await erring(60)).port, (await erring(150)).port], ending);
-  assert.equal((await get(lastErrs)).status, 503);
-  for (const proxy of [hedgeErrs, firstErrs, bothErr, lastErrs]) {
-    assert.equal(api(proxy).stats.hedges, 1);
-    await settled(proxy);
+  for (const order of ['first', 'hedge'] as const) {
+    const other = order === 'first' ? 'hedge' : 'first';
+    const both = await askBoth(t, 'on: [503]');
+    both[order].writeHead(503).end('error');
+    await both.lost(order === 'first' ? 0 : 1);
+    both[other].writeHead(503).end('error');
+    assert.match(await both.answer, /^503 /);
+    await both.over();
+    const one = await askBoth(t, 'on: [503]');
+    one[order].writeHead(503).end('error');
+    await one.lost(order === 'first' ? 0 : 1);
+    one[other].end('well');
+    assert.equal(await one.answer, '200 well');
+    await one.over();
   }
 });
 
 test('a client that leaves takes both with it, and one that leaves early is not hedged', async (t) => {
   const first = await serve(t, silent);
   const second = await serve(t, silent);
-  const proxy = await hedging(t, [first.port, second.port], 'hedge: 40ms');
+  const proxy = await hedging(t, [first.port, second.port], `hedge: ${LATE_MS}ms`);
   const ask = () => {
     const socket = connect(proxy.port('web'), '127.0.0.1');
     socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -224,10 +284,14 @@ test('a client that leaves takes both with it, and one that leaves early is not 
   };
   const early = ask();
   await eventually(() => first.asked.length === 1, 'the first');
+  assert.equal(late.size, 1);
   early.destroy();
-  await pause(100);
+  await eventually(() => first.abandoned === 1, 'it to be given up');
+  assert.equal(late.size, 0);
   assert.equal(second.asked.length, 0);
   const patient = ask();
+  await eventually(() => first.asked.length === 2, 'the first');
+  due();
   await eventually(() => second.asked.length === 1, 'the second');
   patient.destroy();
   await eventually(() => first.abandoned === 2 && second.abandoned === 1, 'both to be given up');
@@ -251,21 +315,27 @@ test('a hedge that is still being dialed when the first fails is waited for, and
   });
   const certificates = new Certificates(t);
   const pair = certificates.leaf(['127.0.0.1']);
-  const breaking = await serve(t, (request) => setTimeout(() => request.socket.destroy(), 120), pair);
+  const breaking = await serve(t, null, pair);
   const well = await serve(t, says('well'), pair);
   const proxy = await hedging(
     t,
     [breaking.port, (mute.address() as AddressInfo).port, well.port],
     'hedge: 30ms',
-    `tls: { ca: ${JSON.stringify(certificates.caFile)}, handshakeTimeout: 400ms }\nejection: { max: 0% }`,
+    `tls: { ca: ${JSON.stringify(certificates.caFile)}, handshakeTimeout: 60s }\nejection: { max: 0% }`,
   );
-  const reply = await get(proxy);
+  const answer = get(proxy);
+  await eventually(() => dialed.size === 1, 'the hedge');
+  breaking.held[0]!.destroy();
+  await eventually(() => api(proxy).endpoints[0]!.active === 0, 'the first to fail');
+  for (const socket of dialed) socket.destroy();
+  const reply = await answer;
   assert.deepEqual([reply.status, await reply.text()], [200, 'well']);
   assert.equal(api(proxy).stats.hedges, 1);
   // A client that leaves meanwhile leaves no dial behind.
   const socket = connect(proxy.port('web'), '127.0.0.1');
   socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-  await eventually(() => api(proxy).stats.hedges === 2, 'the hedge');
+  await eventually(() => dialed.size === 1, 'the hedge');
+  assert.equal(api(proxy).stats.hedges, 2);
   socket.destroy();
   await settled(proxy);
   await eventually(() => dialed.size === 0, 'the end of all dials');
@@ -290,7 +360,8 @@ test('hedges are streams of the connections that HTTP/2 endpoints have, and leav
   assert.deepEqual([slow.sessions(), quick.sessions(), reset], [1, 1, 0]);
   assert.equal(await (await get(proxy, '/warm', 'POST')).text(), 'first');
   const cluster = api(proxy);
-  assert.deepEqual([cluster.active, cluster.stats.hedges], [0, 3]);
+  await eventually(() => cluster.active === 0, 'the end of all');
+  assert.equal(cluster.stats.hedges, 3);
   assert.ok(cluster.endpoints.every(({ pool }) => pool.open === 1));
 });
 
@@ -304,13 +375,13 @@ test('hedges count for a cap, wait for room below it, and make room when they en
       response.on('close', () => open--);
       handle(request, response);
     };
-  const slow = await serve(t, counted(later(300, says('first'))));
+  const slow = await serve(t, counted(silent));
   const quick = await serve(t, counted(says('second')));
   const proxy = await hedging(
     t,
     [slow.port, quick.port],
     'hedge: 20ms, budget: 100%',
-    'requests: 4\npool: { queueTimeout: 5s }',
+    'requests: 4\npool: { queueTimeout: 60s }',
   );
   const client = async () => {
     const answers: string[] = [];
@@ -318,34 +389,37 @@ test('hedges count for a cap, wait for room below it, and make room when they en
     return answers;
   };
   const answers = (await Promise.all(Array.from({ length: 3 }, client))).flat();
-  assert.ok(answers.every((answer) => answer === 'first' || answer === 'second'));
-  assert.ok(answers.filter((answer) => answer === 'second').length > 6, answers.join(' '));
+  assert.deepEqual(
+    answers,
+    answers.map(() => 'second'),
+  );
   assert.ok(most <= 4, String(most));
   await settled(proxy);
 });
 
 test('an endpoint that is put aside is no second one, and costs no budget', async (t) => {
-  const held: ServerResponse[] = [];
-  const slow = await serve(t, (_request, response) => held.push(response));
+  const slow = await serve(t, null);
   const aside = await serve(t, says('second'));
   const well = await serve(t, says('third'));
-  const proxy = await hedging(t, [slow.port, aside.port], 'hedge: 1ms');
+  const proxy = await hedging(t, [slow.port, aside.port], `hedge: ${LATE_MS}ms`);
   const [, second] = api(proxy).endpoints;
   second!.standing.ejected = true;
   second!.standing.ejectedUntilMs = performance.now() + 600_000;
   api(proxy).publish();
   const one = get(proxy);
-  await eventually(() => held.length === 1, 'the first');
-  // In the same event loop a timer that was set before, and for less, has passed first.
-  await pause(20);
-  held.shift()!.end('first');
+  await eventually(() => slow.held.length === 1 && late.size === 1, 'the first');
+  due();
+  slow.held.shift()!.end('first');
   assert.equal(await (await one).text(), 'first');
   assert.deepEqual([aside.asked.length, api(proxy).stats.hedges, api(proxy).stats.retries], [0, 0, 0]);
   await settled(proxy);
   // With a third that is well it is asked.
-  const three = await hedging(t, [slow.port, aside.port, well.port], 'hedge: 1ms');
+  const three = await hedging(t, [slow.port, aside.port, well.port], `hedge: ${LATE_MS}ms`);
   api(three).endpoints[1]!.standing.health = 'down';
   api(three).publish();
-  assert.equal(await (await get(three)).text(), 'third');
+  const other = get(three);
+  await eventually(() => slow.held.length === 1 && late.size === 1, 'the first');
+  due();
+  assert.equal(await (await other).text(), 'third');
   await settled(three);
 });

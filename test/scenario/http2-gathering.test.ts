@@ -15,8 +15,8 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Server
 import { type TestContext, test } from 'node:test';
 import { Certificates } from '../support/certificates.ts';
 import { startHttp2Origin } from '../support/http2.ts';
-import { eventually, pause } from '../support/process.ts';
 import { httpTo, startProxy, type TestProxy } from '../support/proxy.ts';
+import { eventually } from '../support/wait.ts';
 
 const BURST = 50;
 
@@ -128,7 +128,7 @@ test('a peer that takes few streams at once gets as many connections as that dem
   await settled(proxy);
   // With a cap on connections the others wait for streams to end.
   wanted = 20;
-  const capped = await proxyTo(t, [origin.port], 'protocol: h2\npool: { max: 2, queueTimeout: 10s }');
+  const capped = await proxyTo(t, [origin.port], 'protocol: h2\npool: { max: 2, queueTimeout: 60s }');
   assert.deepEqual(await burst(capped), { '200 ok': BURST });
   assert.equal(origin.sessions(), 7);
   await settled(capped);
@@ -159,19 +159,31 @@ test('when the dial fails all who waited for it go elsewhere, or hear of it once
   const certificates = new Certificates(t);
   const server = createSecureServer(certificates.leaf(['127.0.0.1']), (_request, response) => response.end('well'));
   const well = await listen(t, server);
-  const tls = `tls: { ca: ${JSON.stringify(certificates.caFile)}, alpn: [h2], handshakeTimeout: 200ms }`;
-  const proxy = await proxyTo(t, [deaf.port, well.port], `balance: first\n${tls}`);
-  assert.deepEqual(await burst(proxy), { '200 well': BURST });
+  const tls = (limit: string) =>
+    `tls: { ca: ${JSON.stringify(certificates.caFile)}, alpn: [h2], handshakeTimeout: ${limit} }`;
+  /** The dial fails once all wait for it. */
+  const failing = async (proxy: TestProxy) => {
+    const answers = burst(proxy);
+    await eventually(() => api(proxy).active === BURST && deaf.sockets.length > 0, 'all to wait');
+    deaf.sockets.pop()!.destroy();
+    return answers;
+  };
+  const proxy = await proxyTo(t, [deaf.port, well.port], `balance: first\n${tls('60s')}`);
+  assert.deepEqual(await failing(proxy), { '200 well': BURST });
   assert.deepEqual([deaf.opened(), well.opened()], [1, 1]);
   await settled(proxy);
   // It is one failure, however many have waited: no reason to put the endpoint aside.
   assert.equal(api(proxy).endpoints[0]!.stats.connectFailures, 1);
   assert.equal(api(proxy).endpoints[0]!.standing.failures, 1);
-  const alone = await proxyTo(t, [deaf.port], `retries: { attempts: 0 }\n${tls}`);
-  assert.deepEqual(await burst(alone), { '502 ': BURST });
+  const alone = await proxyTo(t, [deaf.port], `retries: { attempts: 0 }\n${tls('60s')}`);
+  assert.deepEqual(await failing(alone), { '502 ': BURST });
   assert.equal(deaf.opened(), 2);
   assert.equal(api(alone).endpoints[0]!.pool.open, 0);
   await settled(alone);
+  // It may also fail for want of an answer.
+  const silent = await proxyTo(t, [deaf.port], `retries: { attempts: 0 }\n${tls('200ms')}`);
+  assert.deepEqual(await burst(silent, 1), { '502 ': 1 });
+  await settled(silent);
 });
 
 /** Clients 0 and 2 of five leave while what stands between us and the endpoint lets nothing through; the others are answered. */
@@ -223,7 +235,7 @@ test('a peer that never tells its settings is given what is usual, and time runs
   const proxy = await proxyTo(
     t,
     [deaf.port],
-    'protocol: h2\nretries: { attempts: 0 }\ntimeouts: { connect: 100ms, response: 300ms }',
+    'protocol: h2\nretries: { attempts: 0 }\ntimeouts: { connect: 1s, response: 1s }',
   );
   assert.deepEqual(await burst(proxy, 20), { '504 ': 20 });
   assert.equal(deaf.opened(), 1);
@@ -235,8 +247,9 @@ test('a peer that never tells its settings is given what is usual, and time runs
     stream.respond({ ':status': 200 });
     stream.end('well');
   });
-  // Who began a dial has sent what it breaks off: as many as that is by chance are to be tried again.
-  const both = await proxyTo(t, [broken.port, origin.port], 'balance: first\nprotocol: h2\nretries: { budget: 100% }');
+  // Whoever begins a dial has sent its request, so another try is one of the budget's.
+  const budget = 'retries: { budget: 100% }';
+  const both = await proxyTo(t, [broken.port, origin.port], `balance: first\nprotocol: h2\n${budget}`);
   assert.deepEqual(await burst(both), { '200 well': BURST });
   await settled(both);
   const { failures, connectFailures } = api(both).endpoints[0]!.stats;
@@ -273,11 +286,10 @@ test('checks have a connection of their own, and leave none behind', async (t) =
     stream.respond({ ':status': 200 });
     stream.end('ok');
   });
-  const proxy = await proxyTo(t, [origin.port], 'protocol: h2\nhealth: { path: /, interval: 100ms }');
+  const proxy = await proxyTo(t, [origin.port], 'protocol: h2\nhealth: { path: /, interval: 100ms, timeout: 60s }');
   api(proxy).start();
   await eventually(() => origin.sessions() >= 4, 'some checks');
   assert.deepEqual(await burst(proxy), { '200 ok': BURST });
   api(proxy).stop();
-  await pause(50);
-  assert.equal(api(proxy).endpoints[0]!.pool.open, 1);
+  await eventually(() => api(proxy).endpoints[0]!.pool.open === 1, 'the end of the last check');
 });

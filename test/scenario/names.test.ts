@@ -11,8 +11,9 @@ import { NameKeeper } from '../../lib/discovery/names.ts';
 import { reply, request } from '../support/http.ts';
 import { startOrigin } from '../support/origin.ts';
 import { connectPeer } from '../support/peer.ts';
-import { eventually, pause, startProgram } from '../support/process.ts';
+import { startProgram } from '../support/process.ts';
 import { httpTo, startProxy, type TestProxy } from '../support/proxy.ts';
+import { eventually, glance, pause } from '../support/wait.ts';
 
 const QUIET = { debug: disabledLevel, info: disabledLevel, warn: disabledLevel, error: disabledLevel };
 
@@ -48,7 +49,7 @@ const told = (proxy: TestProxy, message: string) => proxy.log.filter((line) => l
 
 test('with a name that nobody knows it starts, and checks say at once and once that the endpoint is down', async (t) => {
   const port = await serve(t, 'known');
-  const health = 'health: { tcp: true, interval: 100ms, fastInterval: 100ms, fall: 2, rise: 1 }';
+  const health = 'health: { tcp: true, interval: 100ms, fastInterval: 100ms, timeout: 60s, fall: 2, rise: 1 }';
   const proxy = await startProxy(t, httpTo([`nowhere.test:${port}`, `127.0.0.1:${port}`], '', health));
   await eventually(() => told(proxy, 'endpoint is down').length > 0, 'the check');
   const [line] = told(proxy, 'endpoint is down');
@@ -107,7 +108,7 @@ test('an endpoint whose name leads elsewhere gets new connections: idle ones at 
   busy.send(reply('second'));
   await eventually(() => clients.some(({ text }) => text.includes('second')), 'the second reply');
   await busy.receiveAll();
-  assert.equal(cluster.endpoints[0]!.pool.open, 0);
+  await eventually(() => cluster.endpoints[0]!.pool.open === 0, 'the end of both connections');
   assert.equal(first!.ended, false);
 });
 
@@ -122,7 +123,7 @@ test('a name whose first address refuses or swallows connections is reached by t
   if (swallowing === null) return;
   const proxy = await startProxy(
     t,
-    httpTo([`both.test:${port}`], '', 'retries: { attempts: 0 }\ntimeouts: { connect: 5s }'),
+    httpTo([`both.test:${port}`], '', 'retries: { attempts: 0 }\ntimeouts: { connect: 60s }'),
   );
   assert.equal(await ask(proxy), '200 alive');
   const [endpoint] = proxy.snapshot.clusters.get('api')!.endpoints;
@@ -138,7 +139,7 @@ test('an address that answers late is waited for while the others of its name re
   ]);
   const proxy = await startProxy(
     t,
-    httpTo([`late.test:${swallowing.port}`], '', 'retries: { attempts: 0 }\ntimeouts: { connect: 10s }'),
+    httpTo([`late.test:${swallowing.port}`], '', 'retries: { attempts: 0 }\ntimeouts: { connect: 60s }'),
   );
   const asked = ask(proxy);
   // The other has had its turn, and has refused.
@@ -166,6 +167,7 @@ async function startSwallowing(t: TestContext, port: number) {
     return null;
   }
   program.kill('SIGSTOP');
+  await program.standing();
   const at = Number(found[1]);
   const fillers: Socket[] = [];
   const empty = (): void => {
@@ -176,7 +178,10 @@ async function startSwallowing(t: TestContext, port: number) {
     const filler = connect(at, '::1');
     filler.on('error', () => {});
     fillers.push(filler);
-    swallowed = await Promise.race([once(filler, 'connect').then(() => false), pause(300).then(() => true)]);
+    await Promise.race([once(filler, 'connect'), pause(300)]);
+    // What the kernel connects it connects at once; this process may have been away.
+    await glance();
+    swallowed = filler.connecting;
   }
   return {
     port: at,

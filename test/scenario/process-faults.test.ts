@@ -235,7 +235,7 @@ test('what does not finish within drainTimeout is broken off, and log and exit c
   const client = await connectPeer(t, port);
   client.send('GET /large HTTP/1.1\r\nHost: a\r\n\r\n');
   await client.until(() => client.text.length > 60_000, 'half of the body');
-  assert.equal(await proxy.end('SIGTERM'), 1);
+  assert.equal(await proxy.end('SIGTERM'), 3);
   await client.until(() => client.closed, 'the connection to go');
   assert.equal(client.error?.code, 'ECONNRESET');
   assert.match(proxy.err, /drain timeout: connections were cut off/);

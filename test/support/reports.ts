@@ -34,6 +34,7 @@ export async function reportOf(loop: OwnLoop): Promise<LoopReport> {
     found: none,
     inherited: none,
     crowds: none,
+    materials: [],
   });
   assert.ok('ports' in prepared, JSON.stringify(prepared));
   await loop.commit(0, []);

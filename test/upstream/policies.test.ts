@@ -149,6 +149,25 @@ test('with a bound a popular key spills over, and without one it does not', () =
   }
 });
 
+test('a bound counts what is under way at those that may be chosen, across pickers, and nothing else', () => {
+  const among = endpoints(11);
+  const gone = among[10]!;
+  let picker = pickerOf('hash', among, 1.25);
+  for (let i = 0; i < 1000; i++) gone.enter();
+  const rest = among.slice(0, 10);
+  for (const endpoint of rest) for (let i = 0; i < 9; i++) endpoint.enter();
+  // Those of before end while the next is in force.
+  picker = pickerOf('hash', rest, 1.25);
+  for (const endpoint of rest) for (let i = 0; i < 9; i++) endpoint.leave();
+  for (let i = 0; i < 500; i++) gone.leave();
+  for (let i = 0; i < 100; i++) picker.pick(null, 42)!.enter();
+  assert.equal(Math.max(...rest.map(({ active }) => active)), 13);
+  assert.equal(
+    rest.reduce((sum, { active }) => sum + active, 0),
+    100,
+  );
+});
+
 test('the first is used as long as it may be', () => {
   const among = endpoints(3);
   assert.deepEqual(sharesOf(pickerOf('first', among), among, 10), [1, 0, 0]);

@@ -42,23 +42,40 @@ test('those that are down, put aside or draining are not chosen', () => {
   assert.deepEqual(weights(among), [0, 0, 0, 1, 1, 1, 1]);
 });
 
-test('a level is left when too few of it are well, backups come last, and with none left all are used', () => {
+test('a level that cannot take all gives the rest to the next, backups come last, and with none left all are used', () => {
   const among = endpoints({}, {}, { priority: 1 }, { priority: 1 }, { backup: true });
   const down = (...places: number[]): void =>
     among.forEach(({ standing }, place) => {
       standing.health = places.includes(place) ? 'down' : 'up';
     });
   assert.deepEqual(weights(among), [1, 1, 0, 0, 0]);
+  // Half of the first can take 70 %, as long as there is somebody for the rest.
   down(0);
+  assert.deepEqual(weights(among), [0, 0.7, 0.15, 0.15, 0]);
+  down(0, 2);
+  assert.deepEqual(weights(among), [0, 0.7, 0, 0.3, 0]);
+  down(0, 2, 3);
   assert.deepEqual(weights(among), [0, 1, 0, 0, 0]);
   down(0, 1);
   assert.deepEqual(weights(among), [0, 0, 1, 1, 0]);
+  down(0, 1, 3);
+  assert.deepEqual(weights(among), [0, 0, 1, 0, 0]);
   down(0, 1, 2, 3);
   assert.deepEqual(weights(among), [0, 0, 0, 0, 1]);
   down(0, 1, 2, 3, 4);
   assert.deepEqual(weights(among), [1, 1, 0, 0, 0]);
   assert.equal(select(among, SELECTION, 0).panicking, true);
   assert.deepEqual(weights(among, { panic: 0 }), [0, 0, 0, 0, 0]);
+});
+
+test('levels of which each is mostly ill are used together while they can take all, and the backup when they cannot', () => {
+  const five = (more: Partial<EndpointOptions>) => Array(5).fill(more) as Partial<EndpointOptions>[];
+  const among = endpoints(...five({}), ...five({ priority: 1 }), { backup: true });
+  // Two of five in each level can take 56 %.
+  for (const place of [0, 1, 2, 5, 6, 7]) among[place]!.standing.health = 'down';
+  assert.deepEqual(weights(among), [0, 0, 0, 0.28, 0.28, 0, 0, 0, 0.22, 0.22, 0]);
+  among[8]!.standing.health = 'down';
+  assert.deepEqual(weights(among), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 });
 
 test('when most of the only level are said to be down, all of it are used', () => {

@@ -15,7 +15,9 @@ const endpoint = section({
     .describe('Used only when too few of those that are no backup are well (see `panic`).'),
   priority: whole(0, 255)
     .prefault(0)
-    .describe('Endpoints of the lowest number are used; those of the next when too few of them are well.'),
+    .describe(
+      'Endpoints of the lowest number are used; those of the next get what these cannot take when some of them are ill.',
+    ),
   zone: text('name').prefault('').describe('Where it stands: see `zone` of the cluster.'),
   draining: z.boolean().prefault(false).describe('Nothing new is sent there; what is under way finishes.'),
 });

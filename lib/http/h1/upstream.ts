@@ -161,6 +161,8 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
 
   park(): void {
     this.#user = null;
+    // Dialed before its endpoint moved.
+    if (this.#era !== this.endpoint.pool.era) return this.retire();
     this.connection.expireIn(this.#cluster.options.pool.idleTimeoutMs);
     this.endpoint.pool.give(this);
     this.#cluster.wake();
@@ -205,10 +207,11 @@ export class UpstreamConnection implements Upstream, Receiver, MessageReceiver, 
     // The connection is the session's from here on, and so is its place in the pool.
     this.#user = null;
     this.#counted = false;
-    const session = new UpstreamSession(this.connection, this.#cluster, this.endpoint, gathering);
+    const session = new UpstreamSession(this.connection, this.#cluster, this.endpoint, this.#bornMs, gathering);
     const stream = user === null ? null : session.open();
-    // Its first stream before that: a pool that keeps nothing more would close it at once.
-    if (this.#alone) session.retire();
+    // Its first stream before that: a pool that keeps nothing more would close it at once. Not one that was dialed before
+    // its endpoint moved.
+    if (this.#alone || this.#era !== pool.era) session.retire();
     else pool.admit(session);
     if (stream !== null) user!.connected(stream);
   }

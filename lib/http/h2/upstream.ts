@@ -36,14 +36,25 @@ export class UpstreamSession implements SessionOwner, Shareable {
   readonly session: Session;
   /** Whether an exchange has been served. */
   used = false;
+  /** It serves nobody new, and closes once it is empty. */
   #leaving = false;
   #streams = 0;
+  #served = 0;
+  /** As its connection has it: moved by chance, and 0 without a limit of age. */
+  readonly #bornMs: number;
   /** Who waits for the peer's settings, which say how many it takes; null once they have come. */
   #gathering: Gathering | null;
 
   /** Takes a connection that stands, its place in the pool, and who has gathered to wait for it. */
-  constructor(connection: Connection, cluster: Cluster, endpoint: Endpoint, gathering: Gathering | null = null) {
+  constructor(
+    connection: Connection,
+    cluster: Cluster,
+    endpoint: Endpoint,
+    bornMs: number,
+    gathering: Gathering | null = null,
+  ) {
     this.#gathering = gathering;
+    this.#bornMs = bornMs;
     this.cluster = cluster;
     this.endpoint = endpoint;
     this.session = new Session(
@@ -74,6 +85,19 @@ export class UpstreamSession implements SessionOwner, Shareable {
     return new UpstreamStream(session, session.ownStream, this);
   }
 
+  /** A stream of it has got its exchange. */
+  began(): void {
+    this.#served++;
+    if (!this.#leaving && this.#isSpent()) this.#leave();
+  }
+
+  /** Whether it has served for long enough. */
+  #isSpent(): boolean {
+    const { maxAgeMs, maxRequests } = this.cluster.options.pool;
+    if (maxRequests > 0 && this.#served >= maxRequests) return true;
+    return maxAgeMs > 0 && performance.now() - this.#bornMs > maxAgeMs;
+  }
+
   retire(): void {
     if (this.#streams > 0) this.#leave();
     else this.session.end();
@@ -85,6 +109,7 @@ export class UpstreamSession implements SessionOwner, Shareable {
     this.used = true;
     const { session, cluster } = this;
     if (session.over) return;
+    if (!this.#leaving && this.#isSpent()) this.#leave();
     if (this.#streams > 0) return cluster.wake();
     if (this.#leaving) return session.end();
     session.connection.expireIn(cluster.options.pool.idleTimeoutMs);
@@ -196,6 +221,7 @@ class UpstreamStream extends Stream implements Upstream {
   begin(user: UpstreamUser, bodyless: boolean): void {
     this.#user = user;
     this.#bodyless = bodyless;
+    this.#owner.began();
   }
 
   sendHead(bytes: Uint8Array, start: number, end: number, last: boolean): void {

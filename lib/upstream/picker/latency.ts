@@ -1,6 +1,7 @@
 // The faster of two that are drawn by weight, by what their exchanges have taken lately and how many are under way: peak
-// EWMA, as Finagle's load balancer has it. A slow answer counts at once, a fast one wins trust back over some seconds, and
-// who has not been asked for a while is forgotten to be slow.
+// EWMA, as Finagle's load balancer has it (its PeakEwma), which is two choices (Mitzenmacher 2001) by an exponentially weighted
+// average (Roberts 1959). A slow answer counts at once, a fast one wins trust back over some seconds, and who has not been
+// asked for a while is forgotten to be slow.
 
 import type { Endpoint } from '../endpoint.ts';
 import type { Candidate, Picker } from '../picker.ts';

@@ -1,4 +1,6 @@
-// The endpoint with the fewest exchanges or tunnels under way for its weight; equals take turns. Looks at every endpoint.
+// The endpoint with the fewest exchanges or tunnels under way for its weight; equals take turns. Looks at every endpoint: to
+// join the shortest queue is the best for servers that are alike (Winston 1977). Of many, and where others choose as well, two
+// that are drawn are compared instead (two-choices.ts; Mitzenmacher 2001).
 
 import type { Endpoint } from '../endpoint.ts';
 import type { Candidate, Picker } from '../picker.ts';

@@ -1,4 +1,5 @@
-// One after the other, for endpoints of equal weight: as old as time-sharing (and RFC 1794 for the addresses of a name).
+// One after the other, for endpoints of equal weight: what time-sharing began with (Kleinrock 1964), and names for their
+// addresses (RFC 1794). Where weights differ: smooth-round-robin.ts and stride.ts.
 
 import type { Endpoint } from '../endpoint.ts';
 import type { Candidate, Picker } from '../picker.ts';

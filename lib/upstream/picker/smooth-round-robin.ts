@@ -1,5 +1,6 @@
 // Round-robin by weight, spread evenly in time: 5:1:1 gives a a b a c a a, not a a a a a b c. The method is nginx's
-// smooth weighted balancing: each round every endpoint gains its weight, the richest is chosen and pays the total.
+// smooth weighted balancing (of May 2012, by M. Dounin): each round every endpoint gains its weight, the richest is chosen
+// and pays the total.
 
 import type { Endpoint } from '../endpoint.ts';
 import type { Candidate, Picker } from '../picker.ts';

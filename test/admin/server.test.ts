@@ -1,0 +1,114 @@
+// Where the admin listener is: who is let in is decided by its address, so a socket that was handed over must be the one that
+// was asked for.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { isAt } from '../../lib/admin/server.ts';
+import { type Address, parseAddress } from '../../lib/base/address.ts';
+import { Admin } from '../support/admin.ts';
+import { connectPeer } from '../support/peer.ts';
+import { freePort, type Millrace, startMillrace, temporaryFolder } from '../support/process.ts';
+
+const TOKEN = 'correct-horse-battery-staple';
+
+test('a socket that is bound elsewhere, or reached by others, is not the one that was asked for', () => {
+  const tcp = (address: string, port: number) => ({ address, port, family: address.includes(':') ? 'IPv6' : 'IPv4' });
+  for (const [bound, asked, fits] of [
+    [tcp('127.0.0.1', 9901), '127.0.0.1:9901', true],
+    [tcp('127.0.0.1', 9902), '127.0.0.1:9901', false],
+    [tcp('127.0.0.1', 9902), '127.0.0.1:0', true],
+    [tcp('::1', 9901), 'localhost:9901', true],
+    [tcp('0.0.0.0', 9901), '127.0.0.1:9901', false],
+    [tcp('::', 9901), 'localhost:9901', false],
+    [tcp('::', 9901), ':9901', true],
+    [tcp('127.0.0.1', 9901), 'unix:/run/a.sock', false],
+    [null, 'unix:/run/a.sock', true],
+    ['/run/a.sock.12', 'unix:/run/a.sock', true],
+    [null, '127.0.0.1:9901', false],
+  ] as const) {
+    assert.equal(isAt(bound, parseAddress(asked) as Address), fits, `${JSON.stringify(bound)} for ${asked}`);
+  }
+});
+
+test('an upgrade takes the admin socket over at the same address alone: another one begins with its own', async (t) => {
+  const port = await freePort();
+  const path = join(temporaryFolder(t), 'admin.sock');
+  const { proxy, configure } = await start(t, `{ bind: "127.0.0.2:${port}", token: ${TOKEN} }`);
+  // The one asks for no token, which may hold for its own address only.
+  configure(`{ bind: "127.0.0.1:${port}" }`);
+  await upgraded(t, proxy, `127.0.0.2:${port}`);
+  assert.equal((await new Admin(port).status()).generation, 1);
+  await assert.rejects(once(connect(port, '127.0.0.2'), 'connect'), { code: 'ECONNREFUSED' });
+  configure(`{ bind: "unix:${path}" }`);
+  await upgraded(t, proxy, `127.0.0.1:${port}`);
+  assert.equal((await new Admin(path).status()).generation, 1);
+  await assert.rejects(once(connect(port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' });
+});
+
+test('an admin listener goes to another host on its port by a reload, and stays where that one is taken', async (t) => {
+  const port = await freePort();
+  const { proxy, configure } = await start(t, `{ bind: "127.0.0.1:${port}" }`);
+  const admin = new Admin(port);
+  const other = createServer().listen(port, '127.0.0.2');
+  await once(other, 'listening');
+  t.after(() => void other.close());
+  configure(`{ bind: "127.0.0.2:${port}" }`);
+  const { status, body } = await admin.post('/v1/reload');
+  assert.deepEqual([status, body.error], [409, `admin: 127.0.0.2:${port}: the address is in use`]);
+  assert.equal((await admin.status()).generation, 1);
+  // The same address by another name, which is in the way of the first as every interface would be.
+  configure(`{ bind: "[::ffff:127.0.0.1]:${port}", token: ${TOKEN} }`);
+  other.close();
+  await once(other, 'close');
+  assert.equal((await admin.post('/v1/reload')).status, 200, proxy.err);
+  assert.equal((await admin.call({ path: '/v1/status' })).status, 401);
+  const { body: told } = await admin.call({ path: '/v1/status', fields: { authorization: `Bearer ${TOKEN}` } });
+  assert.equal(told.generation, 2);
+});
+
+test('connections that say nothing keep nobody out, and are closed soon', async (t) => {
+  const port = await freePort();
+  const { proxy } = await start(t, `{ bind: "127.0.0.1:${port}", token: ${TOKEN} }`);
+  const authorized = { authorization: `Bearer ${TOKEN}` };
+  const silent = await Promise.all(Array.from({ length: 100 }, () => connectPeer(t, port)));
+  const admin = new Admin(port);
+  for (let at = 0; at < 3; at++) {
+    assert.equal((await admin.call({ path: '/v1/ready', fields: authorized })).status, 200, proxy.err);
+    silent.push(await connectPeer(t, port));
+  }
+  const slow = await connectPeer(t, port);
+  slow.send('GET /v1/ready HTTP/1.1\r\nHost: a\r\n');
+  for (const peer of [...silent, slow]) await peer.until(() => peer.ended || peer.closed, 'its end');
+  const refused = await connectPeer(t, port);
+  refused.send(`GET /v1/ready HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+  assert.match(await refused.receiveAll(), /^HTTP\/1\.1 401 /);
+});
+
+/** A proxy with this admin listener, or another from the next reload or upgrade on. */
+async function start(t: TestContext, admin: string): Promise<{ proxy: Millrace; configure(admin: string): void }> {
+  const file = join(temporaryFolder(t), 'millrace.yaml');
+  const configure = (options: string): void =>
+    writeFileSync(
+      file,
+      `
+workers: 0
+admin: ${options}
+listeners: { web: { bind: "127.0.0.1:0", routes: [{ respond: { status: 200, body: hi } }] } }
+`,
+    );
+  configure(admin);
+  const proxy = startMillrace(t, ['run', '-c', file]);
+  await proxy.until(({ err }) => err.includes('"capacity"'), 'its start');
+  return { proxy, configure };
+}
+
+/** Lets the proxy start its successor; resolves once that serves. */
+async function upgraded(t: TestContext, proxy: Millrace, admin: string): Promise<void> {
+  const upgrade = startMillrace(t, ['upgrade', '--admin', admin], { MILLRACE_ADMIN_TOKEN: TOKEN });
+  assert.equal(await upgrade.ended, 0, upgrade.err + proxy.err);
+  proxy.successors.push(Number(/^process (\d+)/.exec(upgrade.out)![1]));
+}
