@@ -47,9 +47,25 @@ export interface ClusterStatus {
   readonly balance: string;
   readonly active: number;
   readonly waiting: number;
+  /** What may be under way now by `adaptive`; 0 without it. */
+  readonly adaptiveLimit: number;
+  /** Since the start: exchanges of HTTP, tries after the first, and those that the budget did not allow. */
+  readonly requests: number;
   readonly retries: number;
   readonly retriesRefused: number;
+  /** Requests that were sent twice at once, and those of which the second was answered first. */
   readonly hedges: number;
+  readonly hedgesWon: number;
+  /** Who found the queue full, and who waited in it for too long. */
+  readonly queueFull: number;
+  readonly queueTimeouts: number;
+  /** Copies of requests of others: sent, left out, and not answered. */
+  readonly copies: number;
+  readonly copiesDropped: number;
+  readonly copiesFailed: number;
+  /** How often discovery has changed the endpoints, and how often it failed. */
+  readonly discoveryUpdates: number;
+  readonly discoveryFailures: number;
   readonly endpoints: readonly EndpointStatus[];
 }
 

@@ -46,15 +46,15 @@ export function refusedByAdmin({ fault }: { readonly fault: string }): number {
  * Asks; answers the body of a reply that went well, or the fault in words, with the body where it is one of the API.
  * `withinMs`: longest wait for it.
  */
-function askAdmin(
+export function askAdmin(
   address: Address,
   method: 'GET' | 'POST',
   path: string,
   body?: unknown,
   withinMs = SLOWEST_MS,
+  token = process.env['MILLRACE_ADMIN_TOKEN'] ?? '',
 ): Promise<{ readonly body: unknown } | { readonly fault: string; readonly body?: unknown }> {
   const where = formatAddress(address);
-  const token = process.env['MILLRACE_ADMIN_TOKEN'] ?? '';
   const target = address.kind === 'unix' ? { socketPath: address.path } : { host: address.host, port: address.port };
   return new Promise((resolve) => {
     const failed = (words: string): void => resolve({ fault: `${where}: ${words}` });

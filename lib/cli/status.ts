@@ -59,6 +59,21 @@ function describe(status: Status & { readonly clusters: readonly ClusterStatus[]
     ]),
     '',
     ...columns([
+      ['CLUSTER', 'ACTIVE', 'WAITING', 'TURNED AWAY', 'REQUESTS', 'RETRIES', 'HEDGES', 'COPIES', 'DROPPED'],
+      ...clusters.map((one) => [
+        one.name,
+        `${one.active}`,
+        `${one.waiting}`,
+        `${one.queueFull + one.queueTimeouts}`,
+        `${one.requests}`,
+        `${one.retries}`,
+        `${one.hedges}`,
+        `${one.copies}`,
+        `${one.copiesDropped + one.copiesFailed}`,
+      ]),
+    ]),
+    '',
+    ...columns([
       ['CLUSTER', 'ENDPOINT', 'STATE', 'WEIGHT', 'ACTIVE', 'IDLE', 'EXCHANGES', 'FAILURES', 'RETRIES'],
       ...clusters.flatMap(({ name, endpoints }) =>
         endpoints.map((one) => [

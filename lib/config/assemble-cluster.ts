@@ -12,18 +12,19 @@ import type {
 } from '../upstream/options.ts';
 import { assembleClusterTls } from './assemble-tls.ts';
 import type { CheckedDocument } from './schema.ts';
+import { seatCookie } from './sticky-cookie.ts';
 
 type CheckedCluster = CheckedDocument['clusters'][string];
 
-/** A cluster; files are named from `folder`. */
-export function assembleCluster(cluster: CheckedCluster, folder: string): ClusterOptions {
+/** The cluster called `name`; files are named from `folder`. */
+export function assembleCluster(name: string, cluster: CheckedCluster, folder: string): ClusterOptions {
   const { balance, endpoints, host, protocol, proxyProtocol, pool, timeouts, hash, ejection } = cluster;
   return {
     balance,
     hash: hash === undefined ? null : { on: hash.on, name: keyName(hash), bound: hash.bound ?? 0 },
     endpoints: endpoints.map(assembleEndpoint),
     discovery: cluster.discovery === undefined ? null : assembleDiscovery(cluster.discovery, folder),
-    sticky: cluster.sticky === undefined ? null : assembleSticky(cluster.sticky),
+    sticky: cluster.sticky === undefined ? null : assembleSticky(cluster.sticky, seatCookie(name)),
     health: cluster.health === undefined ? null : assembleHealth(cluster.health),
     ejection:
       ejection.max === 0
@@ -119,6 +120,10 @@ function assembleDiscovery(
   return http === undefined ? null : { kind: 'http', url: http.url, everyMs: http.every };
 }
 
-export function assembleSticky({ cookie, maxAge, secret }: NonNullable<CheckedCluster['sticky']>): StickyOptions {
-  return { cookie, maxAgeMs: maxAge, secret: secret ?? '' };
+/** `called`: the cookie, unless the document says so. */
+export function assembleSticky(
+  { cookie, maxAge, secret }: NonNullable<CheckedCluster['sticky']>,
+  called: string,
+): StickyOptions {
+  return { cookie: cookie ?? called, maxAgeMs: maxAge, secret: secret ?? '' };
 }

@@ -8,6 +8,7 @@ import { assembleCluster, assembleRetries, assembleSticky } from './assemble-clu
 import { assembleListenerTls } from './assemble-tls.ts';
 import type { Configuration } from './configuration.ts';
 import type { CheckedDocument } from './schema.ts';
+import { splitCookie } from './sticky-cookie.ts';
 
 type CheckedListener = CheckedDocument['listeners'][string];
 
@@ -21,7 +22,7 @@ export function assembleConfiguration(document: CheckedDocument, folder: string)
     drainDelayMs: document.drainDelay,
     admin: document.admin === undefined ? null : { bind: document.admin.bind, token: document.admin.token ?? '' },
     listeners: mapValues(document.listeners, (listener) => assembleListener(listener, folder)),
-    clusters: mapValues(document.clusters, (cluster) => assembleCluster(cluster, folder)),
+    clusters: mapValues(document.clusters, (cluster, name) => assembleCluster(name, cluster, folder)),
   };
 }
 
@@ -57,11 +58,20 @@ function assembleRoute({ retries, split, ...route }: CheckedListener['routes'][n
     ...route,
     ...(retries !== undefined && { retries: assembleRetries(retries) }),
     ...(split !== undefined && {
-      split: { ...split, sticky: split.sticky === undefined ? undefined : assembleSticky(split.sticky) },
+      split: {
+        ...split,
+        sticky:
+          split.sticky === undefined
+            ? undefined
+            : assembleSticky(split.sticky, splitCookie(Object.keys(split.clusters))),
+      },
     }),
   };
 }
 
-function mapValues<From, To>(from: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {
-  return Object.fromEntries(Object.entries(from).map(([name, value]) => [name, change(value)]));
+function mapValues<From, To>(
+  from: Readonly<Record<string, From>>,
+  change: (value: From, name: string) => To,
+): Record<string, To> {
+  return Object.fromEntries(Object.entries(from).map(([name, value]) => [name, change(value, name)]));
 }

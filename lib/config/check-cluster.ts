@@ -23,20 +23,31 @@ export function checkCluster(path: DocumentPath, cluster: Section): CheckResult 
 
 /** What goes together in `retries` of a cluster or of a route. */
 export function checkRetries(path: DocumentPath, retries: Section): Finding[] {
-  const { attempts, on, hedge, backoff, maxBackoff } = retries;
+  const { attempts, backoff, maxBackoff } = retries;
   const findings: Finding[] = [];
   if (msOf(backoff) > msOf(maxBackoff ?? '1s')) {
     findings.push({ path: [...path, 'backoff'], message: `is more than maxBackoff (${maxBackoff ?? '1s'})` });
   }
   if (attempts !== 0) return findings;
-  const meaningless = [...(on === undefined ? [] : ['on']), ...(wants(hedge) && hedge !== '0s' ? ['hedge'] : [])];
-  for (const key of meaningless)
+  for (const key of ['on', 'unsafe', 'budget', 'timeout', 'hedge', 'backoff', 'maxBackoff']) {
+    const value = retries[key];
+    if (value === undefined || value === false || typeof value === 'number' || value === '0s' || value === '0%')
+      continue;
     findings.push({
       path: [...path, key],
       message: 'has no meaning with attempts: 0; remove one of them',
       atKey: true,
     });
+  }
   return findings;
+}
+
+/** A try of `retries` of a cluster or route is given up before the time that its cluster gives an answer. */
+export function checkTryTime(path: DocumentPath, retries: Section, cluster: Section): Finding[] {
+  const response = record(cluster['timeouts'])['response'] ?? '30s';
+  if (msOf(response) === 0 || msOf(retries['timeout']) <= msOf(response)) return [];
+  const message = `is more than timeouts.response (${response}), which gives up before`;
+  return [{ path: [...path, 'timeout'], message }];
 }
 
 class ClusterCheck implements CheckResult {
@@ -66,7 +77,11 @@ class ClusterCheck implements CheckResult {
     if (msOf(ejection['for']) > msOf(ejection['longest'] ?? '5m'))
       this.#fail(['ejection', 'for'], `is more than longest (${ejection['longest'] ?? '5m'})`);
     this.#pool();
-    this.errors.push(...checkRetries([...this.#path, 'retries'], record(this.#cluster['retries'])));
+    const retries = record(this.#cluster['retries']);
+    this.errors.push(
+      ...checkRetries([...this.#path, 'retries'], retries),
+      ...checkTryTime([...this.#path, 'retries'], retries, this.#cluster),
+    );
   }
 
   #endpoints(): void {
@@ -91,6 +106,10 @@ class ClusterCheck implements CheckResult {
     if (all.length > 0 && all.every((endpoint) => record(endpoint)['backup'] === true)) {
       this.#warn(['endpoints'], 'are all backups, which makes none of them one');
     }
+    const { zone, discovery } = this.#cluster;
+    if (typeof zone !== 'string' || zone === '' || discovery !== undefined || all.length === 0) return;
+    if (all.every((endpoint) => record(endpoint)['zone'] !== zone))
+      this.#warn(['zone'], 'is the zone of no endpoint, so none is preferred');
   }
 
   /** Connections that are opened in advance must be kept too, or they are opened without end. */
@@ -125,7 +144,9 @@ class ClusterCheck implements CheckResult {
     this.#exactlyOne(['discovery'], record(discovery), SOURCES);
     const dns = record(discovery)['dns'];
     if (dns === undefined) return;
-    const { srv, port } = record(dns);
+    const { srv, port, minTtl, every = '30s' } = record(dns);
+    if (msOf(minTtl) > msOf(every) && msOf(every) > 0)
+      this.#fail(['discovery', 'dns', 'minTtl'], `is more than every (${every}), the longest time between questions`);
     if (srv === true && port !== undefined)
       this.#fail(['discovery', 'dns', 'port'], 'excludes srv, whose records tell ports', true);
     if (srv !== true && port === undefined) this.#fail(['discovery', 'dns'], 'needs port, or srv: true');
@@ -141,6 +162,11 @@ class ClusterCheck implements CheckResult {
     const h2 = protocol === 'h2' || list(record(tls)['alpn']).includes('h2');
     if (keys['grpc'] !== undefined && !h2)
       this.#fail(['health', 'grpc'], 'needs protocol: h2, or h2 in tls.alpn', true);
+    const { interval = '5s', fastInterval, timeout } = keys;
+    if (msOf(interval) > 0 && msOf(fastInterval) > msOf(interval))
+      this.#fail(['health', 'fastInterval'], `is more than interval (${interval})`);
+    if (msOf(interval) > 0 && msOf(timeout) > msOf(interval))
+      this.#warn(['health', 'timeout'], `is more than interval (${interval}): checks that fail come later than that`);
     for (const key of HTTP_KEYS) {
       if (keys['path'] === undefined && keys[key] !== undefined) this.#fail(['health', key], 'needs path', true);
     }

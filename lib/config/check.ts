@@ -3,13 +3,14 @@
 
 import { type Address, formatAddress, isLocal, isLoopback, unmapAddress } from '../base/address.ts';
 import { didYouMean } from '../base/nearest.ts';
-import { checkCluster } from './check-cluster.ts';
+import { checkCluster, checkTryTime } from './check-cluster.ts';
 import { checkRoutes } from './check-routes.ts';
+import { checkTcpCluster } from './check-tcp.ts';
 import { checkClusterTls, checkListenerTls } from './check-tls.ts';
 import type { DocumentPath, Finding } from './error.ts';
-import { SEAT_COOKIE, SPLIT_COOKIE } from './schema/cluster.ts';
 import { readAddress } from './schema/values.ts';
 import { type CheckResult, list, record } from './shape.ts';
+import { seatCookie, splitCookie } from './sticky-cookie.ts';
 
 /** Checks a whole document of any shape: what has the wrong type is passed over, since the schema reports it. */
 export function checkDocument(document: unknown, folder: string): CheckResult {
@@ -24,6 +25,10 @@ class DocumentCheck {
   readonly #listeners: Readonly<Record<string, unknown>>;
   readonly #clusters: Readonly<Record<string, unknown>>;
   readonly #used = new Set<string>();
+  /** Clusters whose exchanges or connections of HTTP somebody routes. */
+  readonly #routed = new Set<string>();
+  /** By cookie: the first cluster whose clients stay by it. */
+  readonly #seats = new Map<string, string>();
   /** By port or path: who listens there already. */
   readonly #bound = new Map<string, { host: string; text: string; listener: string }[]>();
 
@@ -45,7 +50,9 @@ class DocumentCheck {
     }
     for (const [name, cluster] of Object.entries(this.#clusters)) {
       this.#name(['clusters', name], name);
-      if (isRecord(cluster)) this.#cluster(['clusters', name], cluster);
+      if (isRecord(cluster)) this.#cluster(['clusters', name], name, cluster);
+      if (isRecord(cluster) && this.#used.has(name) && !this.#routed.has(name))
+        this.errors.push(...checkTcpCluster(['clusters', name], cluster));
       if (!this.#used.has(name)) this.#warn(['clusters', name], 'is not used by any listener', true);
     }
     if (Object.keys(this.#listeners).length === 0 && isRecord(this.#listeners) && this.errors.length === 0) {
@@ -91,6 +98,7 @@ class DocumentCheck {
       const mirror = record(record(route)['mirror'])['cluster'];
       this.#reference([...path, 'routes', index, 'mirror', 'cluster'], mirror);
       this.#pooled([...path, 'routes', index, 'mirror', 'cluster'], mirror);
+      this.#routeTogether([...path, 'routes', index], record(route));
     }
     if (protocol === 'tcp') this.#tcpListener(path, listener);
     else if (protocol === 'http' || protocol === 'auto') this.#httpListener(path, listener, protocol);
@@ -108,12 +116,25 @@ class DocumentCheck {
   /** One cookie cannot name a cluster and an endpoint. */
   #splitCookie(path: DocumentPath, { sticky, clusters }: Readonly<Record<string, unknown>>): void {
     if (!isRecord(sticky)) return;
-    const cookie = sticky['cookie'] ?? SPLIT_COOKIE;
+    const cookie = sticky['cookie'] ?? splitCookie(Object.keys(record(clusters)));
     const twice = Object.keys(record(clusters)).find((name) => {
       const seat = record(this.#clusters[name])['sticky'];
-      return isRecord(seat) && (seat['cookie'] ?? SEAT_COOKIE) === cookie;
+      return isRecord(seat) && (seat['cookie'] ?? seatCookie(name)) === cookie;
     });
     if (twice !== undefined) this.#fail(path, `"${cookie}" is the cookie of cluster "${twice}" already; name another`);
+  }
+
+  /** What a route says against what its cluster says. */
+  #routeTogether(path: DocumentPath, { cluster, split, mirror, retries }: Readonly<Record<string, unknown>>): void {
+    const shadow = record(mirror)['cluster'];
+    const clusters = typeof cluster === 'string' ? [cluster] : Object.keys(record(record(split)['clusters']));
+    if (typeof shadow === 'string' && clusters.includes(shadow))
+      this.#warn([...path, 'mirror', 'cluster'], `is where the route goes itself, so "${shadow}" gets requests twice`);
+    // Of several clusters one that waits for longer is enough.
+    const findings = clusters.map((name) =>
+      checkTryTime([...path, 'retries'], record(retries), record(this.#clusters[name])),
+    );
+    if (findings.every(({ length }) => length > 0)) this.errors.push(...(findings[0] ?? []));
   }
 
   #take({ errors, warnings }: CheckResult): void {
@@ -162,9 +183,23 @@ class DocumentCheck {
       if (has(listener, key)) this.#fail([...path, key], `needs protocol "auto"; this listener is "${protocol}"`, true);
   }
 
-  #cluster(path: DocumentPath, cluster: Readonly<Record<string, unknown>>): void {
+  #cluster(path: DocumentPath, name: string, cluster: Readonly<Record<string, unknown>>): void {
     this.#take(checkClusterTls([...path, 'tls'], cluster['tls'], this.#folder));
+    this.#seatCookie(path, name, cluster);
     this.#take(checkCluster(path, cluster));
+  }
+
+  /** Browsers keep one cookie of a name for all of a site. */
+  #seatCookie(path: DocumentPath, name: string, { sticky }: Readonly<Record<string, unknown>>): void {
+    if (!isRecord(sticky)) return;
+    const cookie = String(sticky['cookie'] ?? seatCookie(name));
+    const other = this.#seats.get(cookie);
+    if (other === undefined) this.#seats.set(cookie, name);
+    else
+      this.#warn(
+        [...path, 'sticky', 'cookie'],
+        `is the cookie of cluster "${other}" too: on one site each would replace the other's`,
+      );
   }
 
   #reference(path: DocumentPath, name: unknown): void {
@@ -179,6 +214,7 @@ class DocumentCheck {
   /** HTTP shares connections among clients, and a PROXY header names one client for all of a connection. */
   #pooled(path: DocumentPath, name: unknown): void {
     if (typeof name !== 'string') return;
+    this.#routed.add(name);
     const header = record(this.#clusters[name])['proxyProtocol'];
     if (header !== 'v1' && header !== 'v2') return;
     this.#fail(

@@ -1,6 +1,7 @@
 // Keeps the endpoints of a cluster as its source finds them, beside those that are configured. What is known is kept when
 // the source fails: endpoints that cannot be found any more may be well all the same.
 
+import { formatAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { DiscoveryOptions, EndpointOptions } from '../upstream/options.ts';
@@ -14,6 +15,7 @@ export class Discovery {
   readonly #source: Source;
   readonly #log: Log;
   #fault = '';
+  #twice = '';
 
   constructor(cluster: Cluster, options: DiscoveryOptions, read: EndpointReader, log: Log) {
     this.#cluster = cluster;
@@ -23,7 +25,7 @@ export class Discovery {
 
   start(): void {
     this.#source.start(
-      (endpoints) => this.#found(endpoints),
+      (endpoints, fault) => this.#found(endpoints, fault),
       (fault) => this.#failed(fault),
     );
   }
@@ -32,18 +34,41 @@ export class Discovery {
     this.#source.stop();
   }
 
-  #found(discovered: readonly EndpointOptions[]): void {
+  #found(discovered: readonly EndpointOptions[], fault = ''): void {
     const cluster = this.#cluster;
+    cluster.find(discovered);
+    this.#lookForTwins(discovered);
+    if (fault !== '') return this.#failed(fault, 'not all endpoints are found');
     if (this.#fault !== '') this.#log.info('endpoints are found again', { cluster: cluster.name });
     this.#fault = '';
-    cluster.find(discovered);
   }
 
-  #failed(fault: string): void {
+  /** Of those with the same address the first counts; that is told once, and again when it is about others. */
+  #lookForTwins(discovered: readonly EndpointOptions[]): void {
+    const seen = new Set<string>();
+    const twins = new Set<string>();
+    for (const { address } of discovered) {
+      const name = formatAddress(address);
+      if (seen.has(name)) twins.add(name);
+      seen.add(name);
+    }
+    const twice = [...twins].sort().join(' ');
+    if (twice === this.#twice) return;
+    this.#twice = twice;
+    if (twins.size === 0) return;
+    this.#log.warn('endpoints are listed more than once, the first of each counts', {
+      cluster: this.#cluster.name,
+      endpoints: [...twins].sort().slice(0, 10).join(' '),
+      count: twins.size,
+    });
+  }
+
+  #failed(fault: string, message = 'endpoints are not found, those before are kept'): void {
+    this.#cluster.stats.discoveryFailures++;
     if (fault === this.#fault) return;
     this.#fault = fault;
     const { name, endpoints } = this.#cluster;
-    this.#log.warn('endpoints are not found, those before are kept', {
+    this.#log.warn(message, {
       cluster: name,
       fault,
       endpoints: endpoints.length,

@@ -8,8 +8,11 @@ export type EndpointReader = (
 ) => { readonly endpoints: readonly EndpointOptions[] } | { readonly fault: string };
 
 export interface Source {
-  /** Begins; `found` is told the whole list whenever it may have changed, `failed` why there is none now. */
-  start(found: (endpoints: readonly EndpointOptions[]) => void, failed: (fault: string) => void): void;
+  /**
+   * Begins; `found` is told the whole list whenever it may have changed, with what could not be found out of it, and `failed`
+   * why there is none now.
+   */
+  start(found: (endpoints: readonly EndpointOptions[], fault?: string) => void, failed: (fault: string) => void): void;
   /** Ends timers and questions under way. */
   stop(): void;
 }

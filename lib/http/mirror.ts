@@ -34,7 +34,11 @@ export function mirrored(action: Action, cluster: Cluster, share: number, log: L
   return {
     begin(exchange) {
       const sink = action.begin(exchange);
-      if (exchange.upgrading || copies.underway >= MOST_UNDERWAY || Math.random() >= share) return sink;
+      if (exchange.upgrading || Math.random() >= share) return sink;
+      if (copies.underway >= MOST_UNDERWAY) {
+        cluster.stats.copiesDropped++;
+        return sink;
+      }
       return new Tee(sink, exchange, cluster, copies, log);
     },
   };
@@ -91,9 +95,12 @@ class Tee implements Sink<RequestHead> {
   #send(): void {
     const kept = this.#kept;
     this.#kept = null;
-    if (kept === null) return;
-    const endpoint = this.#cluster.pickAvailable([], 0);
-    if (endpoint === null) return;
+    const endpoint = kept === null ? null : this.#cluster.pickAvailable([], 0);
+    if (kept === null || endpoint === null) {
+      this.#cluster.stats.copiesDropped++;
+      return;
+    }
+    this.#cluster.stats.copies++;
     const copy = new Copy(kept, this.#chunked, this.#bodyless, this.#cluster, this.#copies, this.#log);
     try {
       copy.send(endpoint);
@@ -138,6 +145,7 @@ class Copy implements Guest {
 
   /** Something has gone wrong with us: as if it had never been. */
   cancel(): void {
+    this.#cluster.stats.copiesFailed++;
     this.#upstream?.abandon(this);
     if (this.#endpoint !== null) this.#cluster.undecided(this.#endpoint);
     this.#end();
@@ -148,6 +156,7 @@ class Copy implements Guest {
     this.#end();
     const endpoint = this.#cluster.pickAvailable([], 0);
     if (endpoint !== null) this.send(endpoint);
+    else this.#cluster.stats.copiesFailed++;
   }
 
   connected(upstream: Upstream): void {
@@ -181,6 +190,7 @@ class Copy implements Guest {
   failed(error: ProxyError): void {
     const endpoint = this.#endpoint;
     if (endpoint === null) return;
+    this.#cluster.stats.copiesFailed++;
     blame(this.#cluster, endpoint, this.#upstream, error);
     this.#end();
     const told = { cluster: this.#cluster.name, endpoint: endpoint.name, cause: error.code, detail: error.detail };

@@ -418,6 +418,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   }
 
   choose(hedge: Hedge): void {
+    this.#cluster.stats.hedgesWon++;
     this.#cluster.outrun(this.#endpoint!, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
     this.#abandonFirst();
     this.#adopt(hedge);
@@ -456,6 +457,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   override expire(): void {
     this.#cluster.leave(this);
+    this.#cluster.stats.queueTimeouts++;
     this.#giveUp(proxyError('queue_timeout'));
   }
 

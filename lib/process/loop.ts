@@ -151,15 +151,14 @@ function listenerStatus({ plan, open, stats, http }: Listener): ListenerStatus {
   };
 }
 
-function clusterStatus({ name, options, active, waiting, stats, endpoints }: Cluster): ClusterStatus {
+function clusterStatus({ name, options, active, waiting, concurrency, stats, endpoints }: Cluster): ClusterStatus {
   return {
     name,
     balance: options.balance,
     active,
     waiting,
-    retries: stats.retries,
-    retriesRefused: stats.retriesRefused,
-    hedges: stats.hedges,
+    adaptiveLimit: concurrency?.limit ?? 0,
+    ...stats,
     endpoints: endpoints.map(endpointStatus),
   };
 }

@@ -51,9 +51,27 @@ function addListeners(a: ListenerStatus, b: ListenerStatus): ListenerStatus {
   return addNumbers(a, b, ['connections', 'accepted', 'refused', 'exchanges']);
 }
 
+const CLUSTER_NUMBERS = [
+  'active',
+  'waiting',
+  'adaptiveLimit',
+  'requests',
+  'retries',
+  'retriesRefused',
+  'hedges',
+  'hedgesWon',
+  'queueFull',
+  'queueTimeouts',
+  'copies',
+  'copiesDropped',
+  'copiesFailed',
+  'discoveryUpdates',
+  'discoveryFailures',
+] as const;
+
 function addClusters(a: ClusterStatus, b: ClusterStatus): ClusterStatus {
   return {
-    ...addNumbers(a, b, ['active', 'waiting', 'retries', 'retriesRefused', 'hedges']),
+    ...addNumbers(a, b, CLUSTER_NUMBERS),
     endpoints: merge([a.endpoints, b.endpoints], 'address', addEndpoints),
   };
 }

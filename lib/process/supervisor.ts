@@ -296,6 +296,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     const reports = await this.#crew.report(REPORT_MS);
     return addStatuses([...reports, this.#losses.among(reports)], []).clusters.map((cluster) => ({
       ...cluster,
+      ...this.#watch.discovery(cluster.name),
       endpoints: cluster.endpoints.map((endpoint) => ({
         ...endpoint,
         checks: this.#watch.checks(cluster.name, endpoint.address),

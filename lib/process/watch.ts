@@ -125,6 +125,12 @@ export class Watch {
     return this.#clusters.get(cluster)?.endpoints.find(({ name }) => name === endpoint)?.stats.checks ?? 0;
   }
 
+  /** What a cluster's source has brought. */
+  discovery(cluster: string): { readonly discoveryUpdates: number; readonly discoveryFailures: number } {
+    const { discoveryUpdates = 0, discoveryFailures = 0 } = this.#clusters.get(cluster)?.stats ?? {};
+    return { discoveryUpdates, discoveryFailures };
+  }
+
   stop(): void {
     for (const cluster of this.#clusters.values()) end(cluster);
   }

@@ -60,8 +60,26 @@ export class Cluster {
   readonly sticky: Sticky<Endpoint> | null;
   /** Finds out how much may be under way; null without that. */
   readonly concurrency: Concurrency | null;
-  /** Since the start: retries, those that the budget did not allow, requests sent twice at once. */
-  readonly stats = { retries: 0, retriesRefused: 0, hedges: 0 };
+  /** Since the start. */
+  readonly stats = {
+    requests: 0,
+    /** Tries after the first, and those that the budget did not allow. */
+    retries: 0,
+    retriesRefused: 0,
+    /** Requests that were sent twice at once, and those of which the second was answered first. */
+    hedges: 0,
+    hedgesWon: 0,
+    /** Who was turned away, and who has waited too long. */
+    queueFull: 0,
+    queueTimeouts: 0,
+    /** Copies for a shadow: sent, left out, and not answered. */
+    copies: 0,
+    copiesDropped: 0,
+    copiesFailed: 0,
+    /** Changes that a source has brought, and how often it failed. */
+    discoveryUpdates: 0,
+    discoveryFailures: 0,
+  };
   /** Null: nobody else has this cluster. */
   observer: ClusterObserver | null = null;
   /** Told when endpoints have come or gone. */
@@ -179,7 +197,7 @@ export class Cluster {
   /** A source has found these endpoints; they are added to those of the configuration. */
   find(endpoints: readonly EndpointOptions[]): void {
     this.#members.find(endpoints);
-    this.#regroup();
+    if (this.#regroup()) this.stats.discoveryUpdates++;
   }
 
   /** Takes an operator's word about an endpoint; answers why not, null when it is taken. */
@@ -230,7 +248,10 @@ export class Cluster {
       this.#allotment.waiters.addFirst(waiter);
       return null;
     }
-    if (this.waiting >= this.options.pool.queue) return 'queue_full';
+    if (this.waiting >= this.options.pool.queue) {
+      this.stats.queueFull++;
+      return 'queue_full';
+    }
     this.#allotment.waiters.add(waiter);
     return null;
   }
@@ -282,6 +303,7 @@ export class Cluster {
 
   /** An exchange begins: what its share allows is saved. */
   begun(): void {
+    this.stats.requests++;
     this.#budget.save(this.options.retries.budget, this.#load.active);
   }
 

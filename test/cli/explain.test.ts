@@ -56,7 +56,7 @@ test('it names the listener by port, the first route that matches, and every end
   const canary = await explain(t, file, '--url', 'http://x:8080/canary');
   assert.match(
     canary.out,
-    /split {6}by chance\nsticky {5}before that, the cluster that cookie version names\ncluster {4}app: 100%\n/,
+    /split {6}by chance\nsticky {5}before that, the cluster that cookie version names: the request has none\ncluster {4}app: 100%\n/,
   );
   assert.match((await explain(t, file, '--url', 'http://x.test:8080/old')).out, /redirect {3}308 to \/new/);
   assert.match(

@@ -39,6 +39,15 @@ for (const name of readdirSync(FIXTURES).filter((file) => file.endsWith('.errors
   });
 }
 
+for (const name of readdirSync(FIXTURES).filter((file) => file.endsWith('.warnings.txt'))) {
+  const document = name.replace('.warnings.txt', '.yaml');
+  test(`every warning of ${document} is told with its place, and it is served all the same`, () => {
+    const { warnings } = valid(readConfiguration(readFileSync(new URL(document, FIXTURES), 'utf8'), document, {}));
+    const told = warnings.map((warning) => `${formatConfigError(warning)}\n`).join('');
+    assert.equal(told, readFileSync(new URL(name, FIXTURES), 'utf8'));
+  });
+}
+
 test('no message speaks the language of the schema library', () => {
   for (const name of readdirSync(FIXTURES).filter((file) => file.endsWith('.errors.txt'))) {
     const text = readFileSync(new URL(name, FIXTURES), 'utf8');

@@ -342,7 +342,7 @@ clusters:
   for (const path of ['/', '/early']) {
     const reply = await fetch(`http://127.0.0.1:${proxy.port('web')}${path}`);
     const names = reply.headers.getSetCookie().map((line) => line.split('=')[0]);
-    assert.deepEqual(names.sort(), ['millrace', 'millrace-split', 'own']);
+    assert.deepEqual(names.sort(), ['millrace-split_app', 'millrace_app', 'own']);
   }
   const refused = await fetch(`http://127.0.0.1:${proxy.port('dead')}/`);
   assert.deepEqual([refused.status, refused.headers.getSetCookie()], [502, []]);

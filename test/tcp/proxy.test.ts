@@ -78,6 +78,28 @@ test('a fault of ours while a tunnel is made resets both sides and is logged wit
   assert.equal(waiting.passage.cluster.endpoints[0]!.active, 0);
 });
 
+test('a fault of ours says nothing of an endpoint on trial: the next connection tries it', async (t) => {
+  const origin = await startOrigin(t);
+  const { downstream, client, passage } = await stage(t, [origin.port]);
+  const ejection = { failures: 1, rate: 0, latency: 0, forMs: 60_000, longestMs: 60_000, max: 1 };
+  const endpoints = [{ address: loopback(origin.port), weight: 1 }];
+  const cluster = new Cluster('api', clusterOptions({ endpoints, ejection }));
+  const { standing } = cluster.endpoints[0]!;
+  standing.trial = 'wanted';
+  cluster.publish();
+  const broken: PassOptions = {
+    ...passage,
+    cluster,
+    get source(): never {
+      assert.equal(standing.trial, 'underway');
+      throw new Error('ours');
+    },
+  };
+  pass(downstream, null, broken);
+  await isReset(client);
+  assert.equal(standing.trial, 'wanted');
+});
+
 test('a client that goes while its endpoint is dialed takes the dial with it', async (t) => {
   const origin = await startOrigin(t);
   const { downstream, client, passage } = await stage(t, [origin.port]);

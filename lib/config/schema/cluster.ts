@@ -38,14 +38,10 @@ const hash = section({
     ),
 });
 
-/** Names of cookies that clients stay with something by, unless the document says others. */
-export const SEAT_COOKIE = 'millrace';
-export const SPLIT_COOKIE = 'millrace-split';
-
-/** A cookie of ours that clients stay with something by, called so unless the document says how. */
-export function sticky(cookie: string) {
+/** A cookie of ours that clients stay with something by; `called`: how, unless the document says so. */
+export function sticky(called: string) {
   return section({
-    cookie: text('name', checkToken).prefault(cookie).describe('Name of the cookie.'),
+    cookie: text('name', checkToken).optional().describe(`Name of the cookie; by default ${called}.`),
     maxAge: duration({ max: 400 * 24 * 60 * 60 * 1000 })
       .prefault('0s')
       .describe('How long browsers keep it; 0: until they are closed.'),
@@ -145,7 +141,12 @@ export const retries = section({
 const dns = section({
   name: text('name', checkHost).describe('The name that is asked for.'),
   port: whole(1, 65_535).optional().describe('Port of the endpoints.'),
-  srv: z.boolean().prefault(false).describe('Asks for SRV records, which tell ports, weights and priorities.'),
+  srv: z
+    .boolean()
+    .prefault(false)
+    .describe(
+      'Asks for SRV records, which tell ports, weights and priorities. Their own TTL is not known: those of the addresses that they lead to hold, and `every`.',
+    ),
   every: duration({ min: 100 }).prefault('30s').describe('Ask again after this time at the latest, whatever the TTL.'),
   minTtl: duration({ min: 100 }).prefault('1s').describe('Ask again after this time at the earliest.'),
   servers: z.array(text('address')).prefault([]).describe('DNS servers; by default those of the system.'),
@@ -166,7 +167,9 @@ const discovery = section({
 
 const pool = section({
   idle: whole(0, 65_536).prefault(1024).describe('Most idle connections kept for each endpoint; 0 keeps none.'),
-  max: whole(0, 1_000_000).prefault(0).describe('Most connections open to each endpoint at once; 0 sets no cap.'),
+  max: whole(0, 1_000_000)
+    .prefault(0)
+    .describe('Most connections open to each endpoint at once, tunnels of TCP included; 0 sets no cap.'),
   idleTimeout: duration()
     .prefault('55s')
     .describe("How long an idle connection is kept. Keep it shorter than the origin's own limit. 0 sets no limit."),
@@ -181,10 +184,12 @@ const pool = section({
     .describe('How many requests a connection serves before it is closed. 0 sets no limit.'),
   queue: whole(0, 1_000_000)
     .prefault(1024)
-    .describe('Most requests that wait for a connection when `max` is reached; more get 503.'),
+    .describe(
+      'Most requests and TCP clients that wait when `max` or a cap on what is under way is reached; more get 503, or a reset.',
+    ),
   queueTimeout: duration({ min: 1 })
     .prefault('1s')
-    .describe('How long a request waits for a connection before it gets 503.'),
+    .describe('How long one waits before it gets 503, or a TCP client a reset.'),
 });
 
 const timeouts = section({
@@ -208,7 +213,7 @@ export const cluster = section({
     .prefault([])
     .describe('The addresses behind this name: each an address, or a map. None only with `discovery`.'),
   discovery: discovery.optional().describe('Where more endpoints are found; one of its keys.'),
-  sticky: sticky(SEAT_COOKIE)
+  sticky: sticky('`millrace_CLUSTER`')
     .optional()
     .describe('Clients stay with their endpoint by a cookie, as long as it is well.'),
   health: health.optional().describe('Active checks: one of `path`, `tcp`, `tls` and `grpc`.'),

@@ -1,7 +1,7 @@
 // The keys of a route: their types, defaults and meaning. What patterns and templates may hold is checked by the route room.
 
 import * as z from 'zod';
-import { retries, SPLIT_COOKIE, sticky } from './cluster.ts';
+import { retries, sticky } from './cluster.ts';
 import { choice, oneOrMore, reference, section, share, text, whole } from './values.ts';
 
 const headers = z.record(z.string(), text());
@@ -61,7 +61,7 @@ const split = section({
     .optional()
     .describe('What decides, so that the same client stays with the same cluster; by default chance does.'),
   name: text('name').optional().describe('Name of the header, cookie or query parameter.'),
-  sticky: sticky(SPLIT_COOKIE)
+  sticky: sticky('`millrace-split_` and the names of the clusters')
     .optional()
     .describe(
       'Clients stay with their cluster by a cookie of ours, whatever happens to the shares, as long as its own is not 0.',
