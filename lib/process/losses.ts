@@ -43,6 +43,7 @@ function countersOf(report: LoopReport): LoopReport {
       ...cluster,
       active: 0,
       waiting: 0,
+      adaptiveLimit: 0,
       endpoints: cluster.endpoints.map((endpoint) => ({
         ...endpoint,
         // Whoever is there says how it is.
