@@ -151,8 +151,7 @@ function listenerStatus({ plan, open, stats, http }: Listener): ListenerStatus {
   };
 }
 
-function clusterStatus(cluster: Cluster): ClusterStatus {
-  const { name, options, active, waiting, concurrency, stats, endpoints } = cluster;
+function clusterStatus({ name, options, active, waiting, concurrency, stats, endpoints }: Cluster): ClusterStatus {
   return {
     name,
     balance: options.balance,
