@@ -21,11 +21,9 @@ import { Chorus } from './chorus.ts';
 import { Crew, type NextCrew } from './crew.ts';
 import { Departure, type Ending } from './departure.ts';
 import { Inheritance } from './inheritance.ts';
-import { Losses } from './losses.ts';
 import { Reading } from './reading.ts';
 import type { Seat } from './seat.ts';
-import { addStatuses } from './statuses.ts';
-import { startSuccessor } from './successor.ts';
+import { handOver, refuseSuccessor } from './succession.ts';
 import { Turns } from './turns.ts';
 import { type NextWatch, Watch } from './watch.ts';
 
@@ -85,7 +83,6 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   readonly #tickets = { secret: ticketSecret(), turn: ticketTurn() };
   /** By listener: where its connections are counted. */
   readonly #crowds = new Map<string, SharedArrayBuffer>();
-  readonly #losses = new Losses();
   #configuration: Configuration;
   readonly #admin: AdminDoor;
   #generation = 0;
@@ -224,38 +221,20 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   /** Starts a successor that takes over all ports, then drains. */
   upgrade(): Promise<{ readonly pid: number } | Refusal> {
     return this.#changes.take(async () => {
-      if (this.#options.upgradable !== true) {
-        return { status: 409, fault: 'it runs within another program, which would be started once more' };
-      }
-      if ((this.#options.pid ?? process.pid) === 1) {
-        return {
-          status: 409,
-          fault: 'it is process 1 here, whose end would end its successor too: replace the container',
-        };
-      }
+      const { upgradable = false, pid = process.pid } = this.#options;
+      const refusal = refuseSuccessor(upgradable, pid);
+      if (refusal !== null) return refusal;
       // Whoever is just being replaced has its sockets by then.
-      await this.#turn.take(async () => {});
+      await this.#turn.last;
       if (this.#departure.begun) return DRAINING;
-      const ports = this.#crew.seats.flatMap(({ ports }) => ports).filter(({ descriptor }) => descriptor >= 0);
-      const handing = new Set(this.#crew.seats.map(({ loop }) => loop));
-      this.#log.info('starting a successor', { program: process.execPath });
-      const started = await startSuccessor([...ports, ...this.#admin.sockets], this.#departure.leaving, (how) =>
-        this.#log.error('the successor has ended', { how }),
-      );
-      if ('fault' in started) {
-        this.#log.error('the successor did not start, this process goes on', { fault: started.fault });
-        return { status: 500, fault: started.fault };
-      }
-      this.#log.info('the successor serves', { pid: started.pid });
-      this.#crew.handOver(handing);
-      this.#admin.handOver();
-      this.#drain(0, 'drained', true);
+      const started = await handOver(this.#crew, this.#admin, this.#log, this.#departure.leaving);
+      if ('pid' in started) this.#drain(0, 'drained', true);
       return started;
     });
   }
 
   async status(): Promise<Status> {
-    const reports = await this.#crew.report(REPORT_MS);
+    const { reports, listeners } = await this.#crew.statuses(REPORT_MS);
     return {
       version: about.version,
       pid: process.pid,
@@ -266,13 +245,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       reloadFault: this.#reloadFault,
       connections: reports.reduce((sum, report) => sum + (report?.connections ?? 0), 0),
       workers: this.#crew.seats.map((seat, place) => seat.status(reports[place] ?? null, this.#departure.begun)),
-      listeners: addStatuses([...reports, this.#losses.among(reports)], this.#crew.ports).listeners,
+      listeners,
     };
   }
 
   async clusters(): Promise<readonly ClusterStatus[]> {
-    const reports = await this.#crew.report(REPORT_MS);
-    return addStatuses([...reports, this.#losses.among(reports)], []).clusters.map((cluster) => ({
+    const { clusters } = await this.#crew.statuses(REPORT_MS);
+    return clusters.map((cluster) => ({
       ...cluster,
       endpoints: cluster.endpoints.map((endpoint) => ({
         ...endpoint,
@@ -401,8 +380,6 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** An event loop is gone with all that it had; another takes its place. */
   #lost(seat: Seat): void {
-    if (seat.known !== null) this.#losses.add(seat.known);
-    seat.forget();
     for (const [listener, memory] of this.#crowds) {
       const crowd = new Crowd(memory, seat.place);
       if (this.#departure.begun) this.#departure.cuts.lost(listener, crowd.own);
