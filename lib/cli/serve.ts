@@ -3,11 +3,12 @@
 import type { Log } from '../base/log.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { ReadResult } from '../config/read.ts';
+import type { Ending } from '../process/departure.ts';
 import { keepServing } from '../process/faults.ts';
 import { Inheritance } from '../process/inheritance.ts';
 import { Notifier } from '../process/notify.ts';
 import { SERVING } from '../process/successor.ts';
-import { type Ending, Supervisor } from '../process/supervisor.ts';
+import { Supervisor } from '../process/supervisor.ts';
 import { descriptorLimit } from '../server/descriptors.ts';
 import { EXIT_CUT, EXIT_FAILED, EXIT_FINE } from './command.ts';
 import { Signals, settle } from './signals.ts';

@@ -7,7 +7,9 @@ import type { Cut } from '../server/listener.ts';
 import type { BoundPort } from '../server/server.ts';
 import type { EventLoop, LoopReport, News, Order } from './channel.ts';
 import type { Chorus } from './chorus.ts';
+import { Losses } from './losses.ts';
 import { Seat, type SeatEvents } from './seat.ts';
+import { addStatuses } from './statuses.ts';
 import { ThreadLoop } from './thread.ts';
 
 /** Counters are taken down once a second or so; of very many endpoints less often, a millisecond for each. */
@@ -30,6 +32,7 @@ export class Crew {
   /** Those that were begun and serve nothing yet. */
   #fresh: readonly Seat[] = [];
   #inThreads = false;
+  readonly #losses = new Losses();
   #notedMs = 0;
   #noteMs = NOTE_MS;
   /** A thread that has loaded everything and serves nothing: it takes the place of one that is lost at once. */
@@ -38,7 +41,15 @@ export class Crew {
 
   constructor(chorus: Chorus, events: Omit<SeatEvents, 'thread'>) {
     this.#chorus = chorus;
-    this.#events = { ...events, thread: (heapBytes) => this.#thread(heapBytes) };
+    this.#events = {
+      news: events.news,
+      died: (seat) => {
+        if (seat.known !== null) this.#losses.add(seat.known);
+        seat.forget();
+        events.died(seat);
+      },
+      thread: (heapBytes) => this.#thread(heapBytes),
+    };
   }
 
   get seats(): readonly Seat[] {
@@ -122,14 +133,24 @@ export class Crew {
     for (const seat of this.#seats) seat.check(now, standstillMs);
     if (!this.#inThreads || now - this.#notedMs < this.#noteMs) return;
     this.#notedMs = now;
-    void this.report(NOTE_MS).then(([report]) => {
+    void this.#report(NOTE_MS).then(([report]) => {
       const endpoints = report?.clusters.reduce((sum, cluster) => sum + cluster.endpoints.length, 0) ?? 0;
       this.#noteMs = Math.max(NOTE_MS, endpoints);
     });
   }
 
-  /** By the order of their places. Null of one that does not answer in time. */
-  report(withinMs: number): Promise<(LoopReport | null)[]> {
+  /**
+   * What they report, by the order of their places, null of one that does not answer in time; and that added up with what
+   * others have counted that are gone.
+   */
+  async statuses(
+    withinMs: number,
+  ): Promise<{ readonly reports: readonly (LoopReport | null)[] } & ReturnType<typeof addStatuses>> {
+    const reports = await this.#report(withinMs);
+    return { reports, ...addStatuses([...reports, this.#losses.among(reports)], this.ports) };
+  }
+
+  #report(withinMs: number): Promise<(LoopReport | null)[]> {
     return Promise.all(this.#seats.map((seat) => seat.report(withinMs)));
   }
 

@@ -2,16 +2,12 @@
 // hands over to a successor, and ends. No connection passes through here.
 
 import { EventEmitter } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import about from '../../package.json' with { type: 'json' };
-import { Api } from '../admin/api.ts';
 import type { ClusterStatus, Control, Refusal, ReloadResult, Status } from '../admin/control.ts';
-import { AdminServer } from '../admin/server.ts';
 import { formatAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import { compareConfigurations } from '../config/compare.ts';
-import type { AdminOptions, Configuration } from '../config/configuration.ts';
-import { readEndpoint } from '../config/endpoint-list.ts';
+import type { Configuration } from '../config/configuration.ts';
 import { formatConfigError } from '../config/error.ts';
 import type { ReadResult } from '../config/read.ts';
 import { Crowd, crowdMemory } from '../server/crowd.ts';
@@ -19,22 +15,18 @@ import type { StartFault } from '../server/server.ts';
 import { clusterFiles, listenerFiles, Materials } from '../tls/material.ts';
 import { ticketSecret, ticketTurn } from '../tls/ticket.ts';
 import type { ChangeRefusal, EndpointChange } from '../upstream/membership.ts';
-import { Addresses, adminKey, bindsOf, isSameAddress } from './addresses.ts';
+import { Addresses, bindsOf } from './addresses.ts';
+import { AdminDoor, type NextAdmin } from './admin-door.ts';
 import type { News, Order } from './channel.ts';
 import { Chorus } from './chorus.ts';
 import { Crew, type NextCrew } from './crew.ts';
-import { Cuts } from './cuts.ts';
+import { Departure, type Ending } from './departure.ts';
 import { Inheritance } from './inheritance.ts';
-import { Losses } from './losses.ts';
 import { Reading } from './reading.ts';
 import type { Seat } from './seat.ts';
-import { addStatuses } from './statuses.ts';
-import { startSuccessor } from './successor.ts';
+import { handOver, refuseSuccessor } from './succession.ts';
 import { Turns } from './turns.ts';
 import { type NextWatch, Watch } from './watch.ts';
-
-/** How a proxy ended: `cut`, when what was open did not finish in time. */
-export type Ending = 'drained' | 'cut' | 'stopped' | 'failed';
 
 export interface SupervisorEvents {
   /** A configuration has taken effect. */
@@ -71,8 +63,6 @@ const STANDSTILL_MS = 10_000;
 const LOOKS = 10;
 /** An event loop that does not answer must not keep others from telling their status. */
 const REPORT_MS = 2000;
-/** Longest wait for a configuration that is on its way to give up, when all is told to stop. */
-const STOP_MS = 1000;
 
 const DRAINING: Refusal = { status: 409, fault: 'it is draining' };
 
@@ -80,13 +70,11 @@ const DRAINING: Refusal = { status: 409, fault: 'it is draining' };
 interface Next {
   readonly configuration: Configuration;
   readonly watch: NextWatch;
-  readonly admin: AdminServer | null;
+  readonly admin: NextAdmin;
   readonly crew: NextCrew;
 }
 
 export class Supervisor extends EventEmitter<SupervisorEvents> implements Control {
-  /** Resolves once nothing is open any more. */
-  readonly ended: Promise<Ending>;
   readonly #log: Log;
   readonly #options: SupervisorOptions;
   readonly #addresses: Addresses;
@@ -97,26 +85,18 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   /** By listener: where its connections are counted. */
   readonly #crowds = new Map<string, SharedArrayBuffer>();
   readonly #materials = new Materials();
-  readonly #cuts = new Cuts();
-  readonly #losses = new Losses();
   #configuration: Configuration;
-  #admin: AdminServer | null = null;
+  readonly #admin: AdminDoor;
   #generation = 0;
   #configuredMs = 0;
   #reloadFault = '';
-  #draining = false;
-  #over = false;
   #timer: NodeJS.Timeout | null = null;
-  /** Ends the start of a successor, and the reading of a configuration. */
-  readonly #leavingSoon = new AbortController();
-  /** Told to break off what is open. */
-  readonly #stopping = new AbortController();
   readonly #reading: Reading | null;
   /** What changes event loops happens one after the other. Nothing in it waits for others than them. */
   readonly #turn = new Turns();
   /** So do reloads and upgrades, which do: meanwhile event loops are replaced as ever. */
   readonly #changes = new Turns();
-  #end: (ending: Ending) => void = () => {};
+  readonly #departure: Departure;
 
   private constructor(configuration: Configuration, log: Log, options: SupervisorOptions) {
     super();
@@ -131,8 +111,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       news: (news, seat) => this.#hear(news, seat),
       died: (seat) => this.#lost(seat),
     });
-    this.ended = new Promise((resolve) => {
-      this.#end = resolve;
+    this.#admin = new AdminDoor(this, log, this.#addresses);
+    this.#departure = new Departure(log, this.#crew, this.#turn, {
+      began: (succeeded) => this.emit('draining', succeeded),
+      ended: (ending) => this.#ended(ending),
     });
   }
 
@@ -149,7 +131,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     const fault = await supervisor.#turn.take(() => supervisor.#goOver(configuration));
     options.signal?.removeEventListener('abort', stop);
     if (fault !== '') {
-      supervisor.#finish('failed');
+      supervisor.#departure.finish('failed');
       return { fault };
     }
     supervisor.#addresses.closeRest();
@@ -159,9 +141,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return supervisor;
   }
 
+  /** Resolves once nothing is open any more. */
+  get ended(): Promise<Ending> {
+    return this.#departure.ended;
+  }
+
   /** Whether new connections are welcome. */
   get ready(): boolean {
-    return this.#generation > 0 && !this.#draining && this.#crew.seats.some(({ serving }) => serving);
+    return this.#generation > 0 && !this.#departure.begun && this.#crew.seats.some(({ serving }) => serving);
   }
 
   /** Whether it serves at all: an event loop that is lost is replaced while the others go on. */
@@ -185,7 +172,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** Of the admin listener, '' without one. */
   get adminAddress(): string {
-    return this.#admin?.address ?? '';
+    return this.#admin.address;
   }
 
   /** Event loops by their places. */
@@ -197,10 +184,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   async reload(plan = false): Promise<ReloadResult | Refusal> {
     const reading = this.#reading;
     if (reading === null) return { status: 409, fault: 'it was not started from a configuration file' };
-    if (this.#draining) return DRAINING;
+    if (this.#departure.begun) return DRAINING;
     if (plan) return this.#reload(reading, true);
     return this.#changes.take(async () => {
-      if (this.#draining) return DRAINING;
+      if (this.#departure.begun) return DRAINING;
       this.emit('reloading');
       this.#reloadFault = 'it was broken off';
       try {
@@ -223,78 +210,50 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** Accepts nothing new and lets what is open finish, as long as the configuration allows; false when that had begun. */
   drain(): boolean {
-    if (this.#draining) return false;
-    void this.#drain(this.#configuration.drainDelayMs, 'drained', false);
+    if (this.#departure.begun) return false;
+    this.#drain(this.#configuration.drainDelayMs, 'drained', false);
     return true;
   }
 
   /** Breaks off what is open. */
   stop(): void {
-    this.#draining = true;
-    this.#leavingSoon.abort();
-    this.#stopping.abort();
-    void this.#stop();
+    void this.#departure.stop();
   }
 
   /** Starts a successor that takes over all ports, then drains. */
   upgrade(): Promise<{ readonly pid: number } | Refusal> {
     return this.#changes.take(async () => {
-      if (this.#options.upgradable !== true) {
-        return { status: 409, fault: 'it runs within another program, which would be started once more' };
-      }
-      if ((this.#options.pid ?? process.pid) === 1) {
-        return {
-          status: 409,
-          fault: 'it is process 1 here, whose end would end its successor too: replace the container',
-        };
-      }
+      const { upgradable = false, pid = process.pid } = this.#options;
+      const refusal = refuseSuccessor(upgradable, pid);
+      if (refusal !== null) return refusal;
       // Whoever is just being replaced has its sockets by then.
-      await this.#turn.take(async () => {});
-      if (this.#draining) return DRAINING;
-      const ports = this.#crew.seats.flatMap(({ ports }) => ports).filter(({ descriptor }) => descriptor >= 0);
-      const handing = new Set(this.#crew.seats.map(({ loop }) => loop));
-      const admin =
-        this.#admin === null
-          ? []
-          : [{ key: adminKey(this.#admin.bind), address: this.#admin.bind, descriptor: this.#admin.descriptor }];
-      this.#log.info('starting a successor', { program: process.execPath });
-      const started = await startSuccessor([...ports, ...admin], this.#leavingSoon.signal, (how) =>
-        this.#log.error('the successor has ended', { how }),
-      );
-      if ('fault' in started) {
-        this.#log.error('the successor did not start, this process goes on', { fault: started.fault });
-        return { status: 500, fault: started.fault };
-      }
-      this.#log.info('the successor serves', { pid: started.pid });
-      this.#crew.handOver(handing);
-      // Whoever asks from now on is answered by the successor.
-      this.#admin?.handOver();
-      this.#admin?.stop();
-      this.#admin = null;
-      void this.#drain(0, 'drained', true);
+      await this.#turn.last;
+      if (this.#departure.begun) return DRAINING;
+      const started = await handOver(this.#crew, this.#admin, this.#log, this.#departure.leaving);
+      if ('pid' in started) this.#drain(0, 'drained', true);
       return started;
     });
   }
 
   async status(): Promise<Status> {
-    const reports = await this.#crew.report(REPORT_MS);
+    const { reports, listeners } = await this.#crew.statuses(REPORT_MS);
     return {
       version: about.version,
       pid: process.pid,
-      state: this.#draining ? 'draining' : 'serving',
+      state: this.#departure.begun ? 'draining' : 'serving',
       uptimeS: Math.floor((performance.now() - this.#bornMs) / 1000),
       generation: this.#generation,
       configured: new Date(this.#configuredMs).toISOString(),
       reloadFault: this.#reloadFault,
       connections: reports.reduce((sum, report) => sum + (report?.connections ?? 0), 0),
-      workers: this.#crew.seats.map((seat, place) => seat.status(reports[place] ?? null, this.#draining)),
-      listeners: addStatuses([...reports, this.#losses.among(reports)], this.#crew.ports).listeners,
+      workers: this.#crew.seats.map((seat, place) => seat.status(reports[place] ?? null, this.#departure.begun)),
+      listeners,
     };
   }
 
   async clusters(): Promise<readonly ClusterStatus[]> {
-    const reports = await this.#crew.report(REPORT_MS);
-    return addStatuses([...reports, this.#losses.among(reports)], []).clusters.map((cluster) => ({
+    const { clusters } = await this.#crew.statuses(REPORT_MS);
+    return clusters.map((cluster) => ({
       ...cluster,
       ...this.#watch.discovery(cluster.name),
       endpoints: cluster.endpoints.map((endpoint) => ({
@@ -312,8 +271,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   }
 
   async #reload(reading: Reading, plan: boolean): Promise<ReloadResult | Refusal> {
-    const found = await reading.next(this.#leavingSoon.signal);
-    if ('fault' in found) return this.#draining ? DRAINING : { status: 500, fault: found.fault };
+    const found = await reading.next(this.#departure.leaving);
+    if ('fault' in found) return this.#departure.begun ? DRAINING : { status: 500, fault: found.fault };
     const generation = this.#generation;
     if ('errors' in found) {
       return { errors: found.errors.map(formatConfigError), warnings: [], changes: [], generation };
@@ -333,7 +292,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** All or nothing; answers '' or why not. */
   async #goOver(configuration: Configuration): Promise<string> {
-    if (this.#draining) return 'it is draining';
+    if (this.#departure.begun) return 'it is draining';
     const next = await this.#prepare(configuration);
     if ('fault' in next) return next.fault;
     await this.#commit(next);
@@ -343,13 +302,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   /** Gets everything ready, or nothing. */
   async #prepare(configuration: Configuration): Promise<Next | StartFault> {
     const crew = this.#crew.begin(configuration);
-    let admin: AdminServer | StartFault | null = null;
+    let admin: NextAdmin = null;
+    const take = (next: NextAdmin | StartFault): string => {
+      if (next !== null && 'fault' in next) return next.fault;
+      admin = next;
+      return '';
+    };
     let watch: NextWatch | null = null;
     let fault: string;
     try {
       fault = await this.#addresses.probe(configuration);
-      if (fault === '') admin = await this.#prepareAdmin(configuration);
-      if (admin !== null && 'fault' in admin) ({ fault } = admin);
+      if (fault === '') fault = take(await this.#admin.prepare(configuration.admin));
       if (fault === '') watch = await this.#watch.prepare(configuration);
       if (watch !== null) {
         const known = watch.configuration;
@@ -359,22 +322,18 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
           (ports) => this.#addresses.note(ports),
         );
       }
-      // Last, since the one before has to go first.
-      if (fault === '' && this.#movesAdmin(configuration)) admin = await this.#moveAdmin(configuration.admin!);
-      if (admin !== null && 'fault' in admin) ({ fault } = admin);
+      if (fault === '') fault = take(await this.#admin.move(configuration.admin, admin));
     } catch (error) {
       // A file that was there when the document was checked, and is not any more.
       fault = error instanceof Error ? error.message : String(error);
     }
     // Meanwhile it may have been told to end.
-    if (this.#draining) fault ||= 'it is draining';
-    if (fault === '' && watch !== null && !(admin !== null && 'fault' in admin)) {
-      return { configuration, watch, admin, crew };
-    }
+    if (this.#departure.begun) fault ||= 'it is draining';
+    if (fault === '' && watch !== null) return { configuration, watch, admin, crew };
     await this.#crew.discard(crew);
     watch?.abort();
     this.#addresses.giveUp(this.#configuration);
-    if (admin instanceof AdminServer && admin !== this.#admin) admin.stop();
+    this.#admin.abort(admin);
     return { fault };
   }
 
@@ -382,9 +341,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
   async #commit({ configuration, watch, admin, crew }: Next): Promise<void> {
     watch.commit();
     const committed = this.#crew.commit(crew, configuration, this.#watch.news);
-    if (admin !== this.#admin) this.#admin?.stop();
-    if (configuration.admin !== null) admin?.admit(configuration.admin);
-    this.#admin = admin;
+    this.#admin.commit(admin, configuration.admin);
     this.#configuration = configuration;
     this.#addresses.settle(configuration);
     this.#materials.retain(filesOf(configuration));
@@ -403,40 +360,6 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#configuredMs = Date.now();
     await committed;
     this.emit('configured', this.#generation);
-  }
-
-  async #prepareAdmin({ admin }: Configuration): Promise<AdminServer | null | StartFault> {
-    if (admin === null) return null;
-    const now = this.#configuration.admin;
-    if (this.#admin !== null && now !== null && isSameAddress(now.bind, admin.bind)) return this.#admin;
-    return this.#movesAdmin({ admin }) ? null : this.#startAdmin(admin);
-  }
-
-  /** Whether the admin listener goes to another host on its port, where it may be in its own way. */
-  #movesAdmin({ admin }: Pick<Configuration, 'admin'>): boolean {
-    const now = this.#admin === null ? null : this.#configuration.admin;
-    if (admin === null || now === null || isSameAddress(now.bind, admin.bind)) return false;
-    return now.bind.kind === 'tcp' && admin.bind.kind === 'tcp' && now.bind.port === admin.bind.port;
-  }
-
-  /** Leaves the address before, and comes back to it when the other cannot be had. */
-  async #moveAdmin(admin: AdminOptions): Promise<AdminServer | StartFault> {
-    const before = this.#configuration.admin!;
-    this.#admin?.stop();
-    const moved = await this.#startAdmin(admin);
-    if (moved instanceof AdminServer) return moved;
-    const back = await this.#startAdmin(before);
-    this.#admin = back instanceof AdminServer ? back : null;
-    this.#admin?.admit(before);
-    if ('fault' in back) this.#log.error('the admin listener is lost', { fault: back.fault });
-    return moved;
-  }
-
-  async #startAdmin(admin: AdminOptions): Promise<AdminServer | StartFault> {
-    const api = new Api(this, readEndpoint);
-    const started = await AdminServer.start(admin, api, this.#log, this.#addresses.takeAdmin(admin.bind));
-    if (started instanceof AdminServer) this.#log.info('admin API', { address: started.address });
-    return started;
   }
 
   #order(place: number, count: number, configuration: Configuration): Order {
@@ -464,19 +387,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   /** An event loop is gone with all that it had; another takes its place. */
   #lost(seat: Seat): void {
-    if (seat.known !== null) this.#losses.add(seat.known);
-    seat.forget();
     for (const [listener, memory] of this.#crowds) {
       const crowd = new Crowd(memory, seat.place);
-      if (this.#draining) this.#cuts.lost(listener, crowd.own);
+      if (this.#departure.begun) this.#departure.cuts.lost(listener, crowd.own);
       crowd.clear();
     }
-    if (this.#draining || !this.#crew.has(seat)) return;
+    if (this.#departure.begun || !this.#crew.has(seat)) return;
     if (seat.place === 0 && bindsOf(this.#configuration).some(({ kind }) => kind === 'fd')) {
       this.#log.error(
         'a socket that was handed over is lost with its event loop: ending, so that it can be handed over again',
       );
-      void this.#drain(0, 'failed', false);
+      this.#drain(0, 'failed', false);
       return;
     }
     seat.replaceSoon(() => this.#turn.take(() => this.#replace(seat)));
@@ -484,10 +405,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
 
   async #replace(seat: Seat): Promise<void> {
     // A configuration that took effect meanwhile may have brought one along.
-    if (this.#draining || seat.serving || !this.#crew.has(seat)) return;
+    if (this.#departure.begun || seat.serving || !this.#crew.has(seat)) return;
     const order = this.#order(seat.place, this.#crew.seats.length, this.#watch.known);
     const fault = (await seat.prepare(order)) || (seat.loop === null ? 'it has ended' : '');
-    if (this.#draining) return seat.abort();
+    if (this.#departure.begun) return seat.abort();
     if (fault === '') {
       await seat.commit(0, this.#watch.news);
       if (seat.serving) this.#log.info('event loop replaced', { worker: seat.place, tookMs: seat.replacedAfterMs });
@@ -498,51 +419,15 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     this.#lost(seat);
   }
 
-  async #drain(delayMs: number, ending: 'drained' | 'failed', succeeded: boolean): Promise<void> {
-    this.#draining = true;
-    if (!succeeded) this.#leavingSoon.abort();
-    this.emit('draining', succeeded);
-    const { signal } = this.#stopping;
-    try {
-      if (delayMs > 0) {
-        this.#log.info('not ready any more, draining soon', { delayMs });
-        await sleep(delayMs, null, { signal }).catch(() => {});
-      }
-      // Told to stop meanwhile, and everything else is said there.
-      if (signal.aborted) return;
-      const { drainTimeoutMs } = this.#configuration;
-      this.#log.info('draining', { timeoutMs: drainTimeoutMs });
-      for (const cut of await this.#crew.drain(drainTimeoutMs)) this.#cuts.add(cut);
-      // What was on its way when this began gives up, and lets go of what it has bound.
-      await this.#turn.last;
-      if (signal.aborted) return;
-      const { total: cut, listeners } = this.#cuts;
-      if (cut > 0) this.#log.warn('drain timeout: connections were cut off', { cut, listeners });
-      else this.#log.info('drained');
-      this.#finish(cut > 0 && ending === 'drained' ? 'cut' : ending);
-    } catch (error) {
-      if (signal.aborted) return;
-      this.#log.error('draining failed', { error });
-      this.#finish('failed');
-    }
+  #drain(delayMs: number, ending: 'drained' | 'failed', succeeded: boolean): void {
+    const timeoutMs = (): number => this.#configuration.drainTimeoutMs;
+    void this.#departure.drain({ delayMs, timeoutMs, ending, succeeded });
   }
 
-  async #stop(): Promise<void> {
-    // A configuration that is on its way gives up without its event loops, and lets go of what else it has prepared: a
-    // moment is enough for that.
-    const late = sleep(STOP_MS, null, { ref: false });
-    await this.#crew.stop().catch((error: unknown) => this.#log.error('stopping failed', { error }));
-    await Promise.race([this.#turn.last, late]);
-    this.#finish('stopped');
-  }
-
-  #finish(ending: Ending): void {
-    if (this.#over) return;
-    this.#over = true;
+  #ended(ending: Ending): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#watch.stop();
-    this.#admin?.stop();
-    this.#end(ending);
+    this.#admin.stop();
     this.emit('ended', ending);
   }
 }

@@ -198,8 +198,13 @@ class Passing extends Timed implements Receiver, Waiter {
   #failed(error: ProxyError): void {
     const endpoint = this.#leave();
     if (endpoint !== null) {
-      endpoint.stats.connectFailures++;
-      this.#options.cluster.failed(endpoint, error.code);
+      const { cluster } = this.#options;
+      // Descriptors of ours that have run out say nothing of it.
+      if (error.kind.side !== 'upstream') cluster.undecided(endpoint);
+      else {
+        endpoint.stats.connectFailures++;
+        cluster.failed(endpoint, error.code);
+      }
     }
     if (endpoint !== null && this.#dials < Math.min(DIALS, this.#options.cluster.endpoints.length)) {
       this.#tell('endpoint not reached, trying another', endpoint, error);

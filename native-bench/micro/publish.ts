@@ -2,7 +2,7 @@
 // those that may be chosen, which is the least that anybody does. And what it takes when one of them comes or goes, of which
 // that is a part.
 
-import { parseAddress } from '../../lib/base/address.ts';
+import { formatAddress, parseAddress } from '../../lib/base/address.ts';
 import { checkConfiguration } from '../../lib/config/read.ts';
 import { Cluster } from '../../lib/upstream/cluster.ts';
 import type { ClusterOptions, EndpointOptions, Policy, StickyOptions } from '../../lib/upstream/options.ts';
@@ -65,9 +65,21 @@ function membersOf(name: string, sticky: StickyOptions | null): Trial {
     turn++;
     return cluster.endpoints.length;
   };
+  let indexed = 0;
+  const index = (): number => {
+    const list = lists[indexed % 2]![(indexed >> 1) % LISTS]!;
+    indexed++;
+    return new Map(list.map((endpoint) => [formatAddress(endpoint.address), endpoint])).size;
+  };
   return {
     name,
-    cases: [ours(1, { operate: find, answer: () => [find(), find()].sort() })],
+    cases: [
+      ours(1, { operate: find, answer: () => [find(), find()].sort() }),
+      theirs(1, 'a map by address', 'less: nobody stays who he was, and nothing is chosen', {
+        operate: index,
+        answer: () => [index(), index()].sort(),
+      }),
+    ],
   };
 }
 
