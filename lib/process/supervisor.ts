@@ -142,6 +142,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return this.#crew.seats.every(({ serving }) => serving);
   }
 
+  /** What is served. */
+  get configuration(): Configuration {
+    return this.#configuration;
+  }
+
   /** How many event loops in threads there are. */
   get workers(): number {
     return this.#crew.workers;
