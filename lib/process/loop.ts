@@ -127,7 +127,7 @@ export class OwnLoop implements EventLoop {
 
   async stop(): Promise<void> {
     this.abort();
-    this.#server?.close();
+    await this.#server?.close();
   }
 }
 
