@@ -144,6 +144,13 @@ export const FIGURES = {
     better: 'lower',
     meaning: 'CPU time per request with one worker',
   },
+  programBytes: {
+    heading: 'program MB',
+    scale: 1e-6,
+    decimals: 1,
+    better: 'lower',
+    meaning: 'the file of the program that runs; of proxies on Node that is Node alone, and of the binary all of it',
+  },
   slowdown: {
     heading: 'p99 with ÷ without slow',
     scale: 1,

@@ -9,6 +9,7 @@ import { Inheritance } from '../process/inheritance.ts';
 import { Notifier } from '../process/notify.ts';
 import { SERVING } from '../process/successor.ts';
 import { Supervisor } from '../process/supervisor.ts';
+import { type Capacity, capacityOf } from '../server/capacity.ts';
 import { descriptorLimit } from '../server/descriptors.ts';
 import { EXIT_CUT, EXIT_FAILED, EXIT_FINE } from './command.ts';
 import { Signals, settle } from './signals.ts';
@@ -61,7 +62,7 @@ export async function serve(configuration: Configuration, log: Log, options: Ser
   signals.lead(proxy, log);
   watch?.(() => void proxy.reload());
   for (const { listener, address } of proxy.addresses) log.info('listening', { listener, address });
-  tellCapacity(configuration, proxy, log);
+  tellCapacity(proxy, log);
   started?.(proxy.addresses);
   const notifier = notifyOf(proxy, log);
   // A predecessor waits for this, and then drains.
@@ -94,19 +95,23 @@ function notifyOf(proxy: Supervisor, log: Log): Notifier {
   return notifier;
 }
 
-/** How many connections this process can hold: each has a descriptor, and mostly another one towards an endpoint. */
-function tellCapacity({ listeners }: Configuration, { workers }: Supervisor, log: Log): void {
+/** Says how many connections this process can hold, and whenever its listeners may have more than before and than that. */
+function tellCapacity(proxy: Supervisor, log: Log): void {
   const descriptors = descriptorLimit;
   if (!Number.isFinite(descriptors)) return;
-  const connections = Math.floor((descriptors - KEPT_DESCRIPTORS) / 2);
-  log.info('capacity', { workers, descriptors, connections });
-  const wanted = Math.max(0, ...Object.values(listeners).map(({ limits }) => limits.connections));
-  if (wanted <= connections) return;
-  log.warn('fewer descriptors than a listener may have connections: raise the hard limit (ulimit -Hn, LimitNOFILE)', {
-    wanted: wanted * 2 + KEPT_DESCRIPTORS,
-    descriptors,
-  });
+  const now = (): Capacity => capacityOf(Object.values(proxy.configuration.listeners), descriptors);
+  log.info('capacity', { workers: proxy.workers, descriptors, connections: now().connections });
+  let told = 0;
+  const warn = (): void => {
+    const { wanted, enough } = now();
+    const more = !enough && wanted > told;
+    told = wanted;
+    if (!more) return;
+    log.warn('fewer descriptors than listeners may have connections: raise the hard limit (ulimit -Hn, LimitNOFILE)', {
+      wanted: Number.isFinite(wanted) ? wanted : 'no limit',
+      descriptors,
+    });
+  };
+  warn();
+  proxy.on('configured', warn);
 }
-
-/** For files, the log, event loops and ports. */
-const KEPT_DESCRIPTORS = 128;

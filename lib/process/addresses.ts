@@ -4,7 +4,7 @@
 import { type Address, formatAddress } from '../base/address.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { type BoundPort, keysOf } from '../server/server.ts';
-import { findStranger } from '../server/stranger.ts';
+import { findStrangers } from '../server/stranger.ts';
 import type { Order } from './channel.ts';
 import { HandedSockets } from './handed.ts';
 import type { Inheritance } from './inheritance.ts';
@@ -30,14 +30,12 @@ export class Addresses {
   async probe(configuration: Configuration): Promise<string> {
     const missing = this.#handed.judge(configuration);
     if (missing !== '') return missing;
-    const { listeners } = configuration;
-    const faults = await Promise.all(
-      Object.entries(listeners).map(async ([name, { bind }]) => {
-        const asked = keysOf(name, bind).filter(({ key }) => !this.#isOurs(key));
-        return told(name, await findStranger(asked.map(({ address }) => address)));
-      }),
+    const asked = Object.entries(configuration.listeners).flatMap(([listener, { bind }]) =>
+      keysOf(listener, bind).flatMap(({ key, address }) =>
+        this.#isOurs(key) ? [] : [{ listener, address, descriptor: -1 }],
+      ),
     );
-    const fault = faults.filter((one) => one !== '').join('; ');
+    const fault = told(await findStrangers(asked));
     if (fault === '') this.#handed.give(configuration);
     return fault;
   }
@@ -45,12 +43,7 @@ export class Addresses {
   /** One event loop has bound these, for the others to take the same; '' or why not: somebody else was quicker. */
   async note(ports: readonly BoundPort[]): Promise<string> {
     for (const { key, address } of ports) if (address.kind === 'tcp') this.#found.set(key, address.port);
-    for (const { listener, address, descriptor, key } of ports) {
-      if (this.#isOurs(key)) continue;
-      const fault = await findStranger([address], [descriptor]);
-      if (fault !== '') return told(listener, fault);
-    }
-    return '';
+    return told(await findStrangers(ports.filter(({ key }) => !this.#isOurs(key))));
   }
 
   /** What was probed last has been given up: `configuration` still holds. */
@@ -89,8 +82,10 @@ export class Addresses {
   }
 }
 
-function told(listener: string, fault: string): string {
-  return fault === '' ? '' : `listener ${listener}: ${fault}`;
+function told(taken: readonly { readonly listener: string; readonly address: Address }[]): string {
+  return taken
+    .map(({ listener, address }) => `listener ${listener}: ${formatAddress(address)}: the address is in use`)
+    .join('; ');
 }
 
 /** What the admin listener is handed over by: whoever binds it elsewhere, or lets others in, must not get its socket. */

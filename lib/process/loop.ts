@@ -136,7 +136,7 @@ export class OwnLoop implements EventLoop {
 
   async stop(): Promise<void> {
     await this.abort();
-    this.#server?.close();
+    await this.#server?.close();
   }
 }
 

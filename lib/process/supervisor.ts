@@ -156,6 +156,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return this.#crew.seats.some(({ serving }) => serving);
   }
 
+  /** What is served. */
+  get configuration(): Configuration {
+    return this.#configuration;
+  }
+
   /** How many event loops in threads there are. */
   get workers(): number {
     return this.#crew.workers;

@@ -51,6 +51,9 @@ const EMPTY: Snapshot = { listeners: [], clusters: new Map(), changes: [] };
 /** How often running out of descriptors is answered by closing what is idle. */
 const SHED_EVERY_MS = 10;
 
+/** Longest wait at the end for what others have to put away, such as a hook that removes a record. */
+const TIDY_MS = 5000;
+
 /** The ports of one listener, by key. */
 type Ports = ReadonlyMap<string, readonly Port[]>;
 
@@ -156,7 +159,7 @@ export class Server {
     const ports = [...this.#ports.values()].flat();
     this.#ports.clear();
     const cut = await this.#letGo([...this.#leaving], ports, timeoutMs);
-    this.#empty();
+    await this.#empty();
     return { cut };
   }
 
@@ -165,13 +168,13 @@ export class Server {
     for (const port of [...this.#ports.values()].flat()) port.handOver();
   }
 
-  /** Stops at once: what is open is broken off. */
-  close(): void {
+  /** Stops at once: what is open is broken off. Resolves once what was under way has tidied up behind it. */
+  close(): Promise<void> {
     this.#ending = true;
     for (const port of [...this.#ports.values()].flat()) port.close();
     this.#ports.clear();
     for (const listener of [...this.#listeners, ...this.#leaving]) listener.cut();
-    this.#empty();
+    return this.#empty();
   }
 
   #follow(snapshot: Snapshot, ports: Ports, binding: Binding, drainTimeoutMs: number): void {
@@ -203,7 +206,7 @@ export class Server {
       cluster.stop();
       cluster.empty(true);
     }
-    for (const tls of terminating) tls?.stop();
+    for (const tls of terminating) void tls?.stop();
     for (const listener of gone.values()) this.#leaving.add(listener);
     if (gone.size === 0 && released.length === 0) return;
     void this.#letGo([...gone.values()], released, drainTimeoutMs).then((cut) => {
@@ -236,12 +239,17 @@ export class Server {
     for (const listener of this.#listeners) listener.shedIdle();
   }
 
-  #empty(): void {
+  async #empty(): Promise<void> {
     for (const cluster of this.#snapshot.clusters.values()) {
       cluster.stop();
       cluster.empty(true);
     }
-    for (const { tls } of this.#snapshot.listeners) tls?.stop();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, TIDY_MS);
+    });
+    await Promise.race([Promise.all(this.#snapshot.listeners.map(({ tls }) => tls?.stop())), late]);
+    clearTimeout(timer);
   }
 }
 

@@ -4,7 +4,7 @@
 
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { type Address, formatAddress, unmapAddress } from '../base/address.ts';
+import { type Address, unmapAddress } from '../base/address.ts';
 
 /** A listening socket of this machine. */
 interface Listening {
@@ -14,31 +14,37 @@ interface Listening {
   readonly inode: string;
 }
 
+/** An address, and the descriptor of our own socket there, -1 before there is one. */
+export interface AskedAddress {
+  readonly address: Address;
+  readonly descriptor: number;
+}
+
 /**
- * Whether somebody else listens at one of these; '' or which is taken. With `bound`, the descriptors of our own sockets there,
- * only who was there before them counts: of two that come at the same moment one must stay.
+ * Those of `asked` where somebody else listens. Where we do already, only who was there before us counts: of two that come at
+ * the same moment one must stay. The kernel's tables are read once, whatever is asked.
  */
-export async function findStranger(addresses: readonly Address[], bound: readonly number[] = []): Promise<string> {
-  const asked = addresses.filter(
-    ({ kind, host, port }) => kind === 'tcp' && port > 0 && (host === '' || isIP(host) > 0),
+export async function findStrangers<Asked extends AskedAddress>(asked: readonly Asked[]): Promise<readonly Asked[]> {
+  const judged = asked.filter(
+    ({ address: { kind, host, port } }) => kind === 'tcp' && port > 0 && (host === '' || isIP(host) > 0),
   );
-  if (asked.length === 0) return '';
-  const ports = new Set(asked.map(({ port }) => port));
+  if (judged.length === 0) return [];
+  const ports = new Set(judged.map(({ address: { port } }) => port));
   const there = [...(await readTable('/proc/net/tcp', ports)), ...(await readTable('/proc/net/tcp6', ports))];
-  if (there.length === 0) return '';
-  const own = await ownInodes();
-  const first = Math.min(...(await Promise.all(bound.map(async (fd) => Number(await inodeOf(fd))))));
-  for (const address of asked) {
-    const stranger = there.find(
+  const inodes = new Map<number, string>();
+  for (const { descriptor } of judged) {
+    if (descriptor >= 0) inodes.set(descriptor, await inodeOf(descriptor));
+  }
+  const own = await ownInodes(new Set(there.map(({ inode }) => inode)), new Set(inodes.values()));
+  return judged.filter(({ address, descriptor }) =>
+    there.some(
       ({ host, port, inode }) =>
         port === address.port &&
         !own.has(inode) &&
         overlaps(host, address.host) &&
-        (bound.length === 0 || Number(inode) < first),
-    );
-    if (stranger !== undefined) return `${formatAddress(address)}: the address is in use`;
-  }
-  return '';
+        (descriptor < 0 || Number(inode) < Number(inodes.get(descriptor))),
+    ),
+  );
 }
 
 /** Listening sockets on these ports. A table that is not there has none. */
@@ -85,10 +91,20 @@ function overlaps(theirs: string, ours: string): boolean {
   return theirs === '' || host === '' || theirs === host;
 }
 
-async function ownInodes(): Promise<ReadonlySet<string>> {
+/** Which of these sockets this process has; `known` are already known to be its own. Descriptors are many, and are looked at only if need be. */
+async function ownInodes(asked: ReadonlySet<string>, known: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+  const own = new Set([...asked].filter((inode) => known.has(inode)));
+  if (own.size === asked.size) return own;
   const names = await readdir('/proc/self/fd').catch(() => []);
-  return new Set(await Promise.all(names.map((name) => inodeOf(name))));
+  for (let from = 0; from < names.length && own.size < asked.size; from += AT_ONCE) {
+    const some = await Promise.all(names.slice(from, from + AT_ONCE).map((name) => inodeOf(name)));
+    for (const inode of some) if (asked.has(inode)) own.add(inode);
+  }
+  return own;
 }
+
+/** Descriptors looked at beside each other: all event loops share the threads that do it. */
+const AT_ONCE = 2;
 
 /** Of a socket; '' for what is none, or is closed by now. */
 async function inodeOf(descriptor: number | string): Promise<string> {

@@ -26,8 +26,11 @@ export interface Issuer {
    * there already. Once. Failures are logged and tried again; they never end the process.
    */
   start(issued: (identities: readonly Identity[]) => void): void;
-  /** Ends timers and what is under way; nothing is told any more. */
-  stop(): void;
+  /**
+   * Ends timers and what is under way; nothing is told any more. Resolves once that has tidied up behind it: locks, answers to
+   * challenges. Who ends the thread before leaves them behind.
+   */
+  stop(): Promise<void>;
   /**
    * A client asks for a name that nothing is there for. Answers whether it is worth waiting: then `done` is called once,
    * later, after `issued`. Not there: names are never made on demand.

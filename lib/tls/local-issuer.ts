@@ -37,7 +37,7 @@ export class LocalIssuer implements Issuer {
     this.#timer.unref();
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
   }
 

@@ -110,9 +110,10 @@ export class Terminator {
     for (const source of this.#sources) if ('issuer' in source) source.issuer.hear?.(news);
   }
 
-  stop(): void {
+  /** Resolves once issuers have tidied up behind them. */
+  async stop(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
-    for (const source of this.#sources) if ('issuer' in source) source.issuer.stop();
+    await Promise.all(this.#sources.map((source) => ('issuer' in source ? source.issuer.stop() : null)));
   }
 
   get inFlight(): number {

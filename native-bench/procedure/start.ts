@@ -1,6 +1,7 @@
 // How long a proxy takes from the start of its program until a client gets through, and what it weighs then: with one worker,
-// and how much more with two. Programs lie in the page cache by then, since each was started once before.
+// and how much more with two; and how large its program is. Programs lie in the page cache by then, since each was started once before.
 
+import { statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { memoryOf } from '../host/accounting.ts';
 import type { RunningPeer } from '../peers/peer.ts';
@@ -17,6 +18,7 @@ export async function measureStart({ scope, running, round, startAnew }: Turn): 
   };
   const one = await startAnew(1);
   const startMicros = one.acceptedAfterMs * 1000;
+  const programBytes = statSync(`/proc/${one.child.pid}/exe`).size;
   const residentBytes = await weigh(one);
   // Some have no workers of their own.
   const two = await startAnew(2).catch(() => null);
@@ -25,7 +27,7 @@ export async function measureStart({ scope, running, round, startAnew }: Turn): 
     peer: running.peer.name,
     round,
     requests: 1,
-    figures: { startMicros, residentBytes, ...(workerBytes !== null && { workerBytes }) },
+    figures: { startMicros, residentBytes, programBytes, ...(workerBytes !== null && { workerBytes }) },
     latency: [],
     errors: { connect: 0, read: 0, write: 0, timeout: 0, status: 0 },
     marks: [],

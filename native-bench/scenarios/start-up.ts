@@ -13,7 +13,7 @@ export const startUp: Scenario = {
   procedure: 'start',
   peers: ['millrace', 'millrace-binary', 'nginx', 'haproxy', 'caddy', 'http-proxy'],
   headline: 'startMicros',
-  columns: ['startMicros', 'residentBytes', 'workerBytes'],
+  columns: ['startMicros', 'residentBytes', 'workerBytes', 'programBytes'],
   targets: [],
   unbuilt: null,
 };

@@ -36,16 +36,24 @@ export async function putUp(
       // RFC 8555 8.4.
       const record = `_acme-challenge.${name}`;
       const value = createHash('sha256').update(answer).digest('base64url');
-      await run(hook, ['set', record, value], signal);
-      return { takeDown: () => run(hook, ['remove', record, value], signal).catch(() => {}) };
+      // Also when all is to end: nobody else removes it.
+      const takeDown = (): Promise<void> => run(hook, ['remove', record, value], null).catch(() => {});
+      try {
+        await run(hook, ['set', record, value], signal);
+      } catch (error) {
+        // It was broken off, and may have done its work.
+        if (signal.aborted) await takeDown();
+        throw error;
+      }
+      return { takeDown };
     }
   }
 }
 
 /** Runs the hook, without a shell: what an authority sends is never read by one. */
-function run(hook: string, words: readonly string[], signal: AbortSignal): Promise<void> {
+function run(hook: string, words: readonly string[], signal: AbortSignal | null): Promise<void> {
   return new Promise((resolve, reject) => {
-    const options = { signal, timeout: HOOK_MS, maxBuffer: 64 * 1024 };
+    const options = { ...(signal !== null && { signal }), timeout: HOOK_MS, maxBuffer: 64 * 1024 };
     execFile(hook, words, options, (error, _out, complaint) => {
       if (error === null) return resolve();
       const { code, killed } = error as { code?: unknown; killed?: boolean };

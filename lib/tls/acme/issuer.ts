@@ -57,6 +57,7 @@ export class AcmeIssuer implements Issuer {
   readonly #folder: AcmeFolder;
   readonly #managed = new Map<string, Managed>();
   readonly #stopping = new AbortController();
+  readonly #underWay = new Set<Promise<void>>();
   /** When names that clients asked for were begun, within the last hour. */
   #begunMs: number[] = [];
   #issued: (identities: readonly Identity[]) => void = () => {};
@@ -78,10 +79,11 @@ export class AcmeIssuer implements Issuer {
     this.#schedule();
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#stopping.abort();
     if (this.#timer !== null) clearTimeout(this.#timer);
     for (const managed of this.#managed.values()) this.#answer(managed);
+    await Promise.all(this.#underWay);
   }
 
   demand(name: string, done: (found: boolean) => void): boolean {
@@ -191,7 +193,8 @@ export class AcmeIssuer implements Issuer {
       else if (busy < AT_ONCE) {
         busy++;
         managed.busy = true;
-        void this.#renew(managed);
+        const renewing = this.#renew(managed).finally(() => this.#underWay.delete(renewing));
+        this.#underWay.add(renewing);
       }
     }
     this.#timer = setTimeout(() => this.#schedule(), next - now);

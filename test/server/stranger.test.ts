@@ -1,0 +1,76 @@
+// Who else listens where we do, as the kernel tells it.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
+import { type AddressInfo, createServer } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { type Address, formatAddress } from '../../lib/base/address.ts';
+import { findStrangers } from '../../lib/server/stranger.ts';
+import { startProgram } from '../support/process.ts';
+
+const linux = { skip: process.platform !== 'linux' };
+
+test('sockets of others are told apart from our own, and those that came later from those before', linux, async (t) => {
+  const before = await listenElsewhere(t);
+  const own = await listenHere(t, 0);
+  const shared = await listenHere(t, before);
+  const later = await listenElsewhere(t, own.port);
+  assert.equal(later, own.port);
+  const asked = [at(before), at(own.port), at(9, 'unix'), at(0)];
+  assert.deepEqual(await taken(asked), [`127.0.0.1:${before}`, `127.0.0.1:${own.port}`]);
+  // Where we are bound already: only who was there before us.
+  assert.deepEqual(await taken([{ ...at(own.port), descriptor: own.descriptor }]), []);
+  assert.deepEqual(await taken([{ ...at(before), descriptor: shared.descriptor }]), [`127.0.0.1:${before}`]);
+});
+
+test(
+  'the tables of the kernel are read once, however many addresses are asked for, and few descriptors at once',
+  linux,
+  async (t) => {
+    const others = await Promise.all([listenElsewhere(t), listenElsewhere(t), listenElsewhere(t)]);
+    const { readFile, readlink } = fs;
+    let [tables, under, most] = [0, 0, 0];
+    fs.readFile = ((...given: Parameters<typeof readFile>) => {
+      tables++;
+      return readFile(...given);
+    }) as typeof readFile;
+    fs.readlink = (async (...given: Parameters<typeof readlink>) => {
+      most = Math.max(most, ++under);
+      return readlink(...given).finally(() => under--);
+    }) as typeof readlink;
+    syncBuiltinESMExports();
+    t.after(() => {
+      Object.assign(fs, { readFile, readlink });
+      syncBuiltinESMExports();
+    });
+    assert.equal((await taken(others.map((port) => at(port)))).length, 3);
+    assert.equal(tables, 2);
+    assert.ok(most >= 1 && most <= 4, `${most} at once`);
+  },
+);
+
+function at(port: number, kind: Address['kind'] = 'tcp'): { address: Address; descriptor: number } {
+  return { address: { kind, host: '127.0.0.1', port, path: '', fd: -1 }, descriptor: -1 };
+}
+
+async function taken(asked: Parameters<typeof findStrangers>[0]): Promise<string[]> {
+  return (await findStrangers(asked)).map(({ address }) => formatAddress(address));
+}
+
+async function listenHere(t: TestContext, port: number): Promise<{ port: number; descriptor: number }> {
+  const server = createServer();
+  t.after(() => server.close());
+  await new Promise<void>((resolve) => server.listen({ port, host: '127.0.0.1', reusePort: true }, resolve));
+  const { _handle } = server as unknown as { _handle: { fd: number } };
+  return { port: (server.address() as AddressInfo).port, descriptor: _handle.fd };
+}
+
+/** In another process; resolves to its port. */
+async function listenElsewhere(t: TestContext, port = 0): Promise<number> {
+  const code = `const server = require('node:net').createServer().listen({ port: ${port}, host: '127.0.0.1', reusePort: true },
+    () => console.log('port', server.address().port));`;
+  const program = startProgram(t, process.execPath, ['-e', code]);
+  await program.until(({ out }) => /port \d+/.test(out), 'its port');
+  return Number(/port (\d+)/.exec(program.out)![1]);
+}
