@@ -1,6 +1,7 @@
 // What happens to origins.
 
-import { type Fleet, pause } from './fleet.ts';
+import { pause } from '../host/trials.ts';
+import type { Fleet } from './fleet.ts';
 
 export interface Fault {
   readonly name: string;

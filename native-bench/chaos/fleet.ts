@@ -2,8 +2,8 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../peers/peer.ts';
 import { NameServer } from './name-server.ts';
 
 const ORIGIN = fileURLToPath(new URL('./origin.ts', import.meta.url));
@@ -66,17 +66,4 @@ export class Fleet {
     for (const place of this.hosts.keys()) await this.kill(place, 'SIGKILL');
     this.names?.stop();
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { MAIN, nginxPaths } from '../host/trials.ts';
 
 export interface Tormented {
   readonly name: string;
@@ -21,8 +21,6 @@ export interface Setup {
   /** Where origins are found by name: that name, the port they all have, and the port of the server that knows it. */
   readonly names: { readonly name: string; readonly port: number; readonly server: number } | null;
 }
-
-const MAIN = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url));
 
 const millrace: Tormented = {
   name: 'millrace',
@@ -116,11 +114,7 @@ worker_processes 1;
 events { worker_connections 4096; }
 http {
   access_log off;
-  client_body_temp_path ${folder}/body;
-  proxy_temp_path ${folder}/proxy;
-  fastcgi_temp_path ${folder}/fastcgi;
-  uwsgi_temp_path ${folder}/uwsgi;
-  scgi_temp_path ${folder}/scgi;
+${nginxPaths(folder)}
   upstream app {
     zone app 64k;
 ${servers.join('\n')}

@@ -1,14 +1,16 @@
 // Faults of origins under steady load, the same for every proxy: what clients notice, how soon the proxy does, and how soon
 // an origin that is well again gets its share. Prints a table; some minutes. `node run.ts [FAULT...]`.
 
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { formatTable, pause, presentOf, wantedOf } from '../host/trials.ts';
+import { freePort } from '../peers/peer.ts';
 import { type Answered, Crowd } from './crowd.ts';
 import { FAULTS, type Fault } from './faults.ts';
-import { Fleet, freePort, NAME, pause, started } from './fleet.ts';
+import { Fleet, NAME, started } from './fleet.ts';
 import { TORMENTED, type Tormented } from './proxies.ts';
 
 const CLIENTS = 64;
@@ -18,27 +20,17 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
-const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !FAULTS.some((fault) => fault.name === name));
-if (unknown.length > 0) {
-  console.error(`unknown fault ${unknown.join(', ')}; known: ${FAULTS.map(({ name }) => name).join(', ')}`);
-  process.exit(2);
-}
 const rows: string[][] = [
   ['fault', 'proxy', 'requests', 'errors', 'kinds', 'left alone after', 'used again after', 'shares at the end'],
 ];
-for (const fault of FAULTS) {
-  if (wanted.length > 0 && !wanted.includes(fault.name)) continue;
-  for (const proxy of TORMENTED) {
-    if (spawnSync(proxy.command, ['-v']).error !== undefined) {
-      console.error(`SKIPPED: ${proxy.name} is not installed`);
-      continue;
-    }
+const proxies = presentOf(TORMENTED);
+for (const fault of wantedOf('fault', FAULTS)) {
+  for (const proxy of proxies) {
     rows.push([fault.name, proxy.name, ...(await torment(proxy, fault))]);
     console.error(rows.at(-1)!.join('  '));
   }
 }
-console.log(format(rows));
+console.log(formatTable(rows));
 process.exit(0);
 
 async function torment(proxy: Tormented, fault: Fault): Promise<string[]> {
@@ -118,18 +110,6 @@ function everySecond(answers: readonly Answered[], healedMs: number): string[] {
 
 function percent(answers: readonly Answered[], origin: string): string {
   return `${Math.round((answers.filter((answer) => answer.origin === origin).length / Math.max(1, answers.length)) * 100)}%`;
-}
-
-function format(table: readonly string[][]): string {
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
-  return table
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
 }
 
 async function accepting(port: number): Promise<void> {

@@ -6,6 +6,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { processTree } from '../host/accounting.ts';
+import { MAIN, nginxPaths, pause } from '../host/trials.ts';
 
 /** What a configuration is made from. */
 export interface Plan {
@@ -34,7 +35,6 @@ export interface Operated {
   readonly killWorker: ((pid: number, tell: (line: string) => void) => void) | null;
 }
 
-const MAIN = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url));
 const INSIDE = fileURLToPath(new URL('./inside.ts', import.meta.url));
 
 /** The endpoints of a version: now one, now the other, now both. */
@@ -101,11 +101,7 @@ ${limitS > 0 ? `worker_shutdown_timeout ${limitS}s;` : ''}
 events { worker_connections 4096; }
 http {
   access_log off;
-  client_body_temp_path ${folder}/body;
-  proxy_temp_path ${folder}/proxy;
-  fastcgi_temp_path ${folder}/fastcgi;
-  uwsgi_temp_path ${folder}/uwsgi;
-  scgi_temp_path ${folder}/scgi;
+${nginxPaths(folder)}
   map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
   keepalive_requests 1000000;
   upstream app {
@@ -226,10 +222,6 @@ export async function until(condition: () => boolean, what: string): Promise<voi
     await pause(5);
   }
   throw new Error(`waited in vain for ${what}`);
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Asks the admin API of Millrace. */

@@ -2,12 +2,12 @@
 // tunnels over reloads; and for Millrace what a thousand reloads leave behind. Prints tables; some minutes.
 // `node run.ts [TRIAL...]`.
 
-import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { memoryOf, processTree } from '../host/accounting.ts';
+import { formatTable, pause, presentOf, wantedOf } from '../host/trials.ts';
 import { Crowd } from './crowd.ts';
-import { OPERATED, type Operated, pause } from './proxies.ts';
+import { OPERATED, type Operated } from './proxies.ts';
 import { mebibytes, Running } from './running.ts';
 
 const RELOADS = 200;
@@ -159,20 +159,8 @@ const TRIALS: readonly Trial[] = [
   },
 ];
 
-const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !TRIALS.some((trial) => trial.name === name));
-if (unknown.length > 0) {
-  console.error(`unknown trial ${unknown.join(', ')}; known: ${TRIALS.map(({ name }) => name).join(', ')}`);
-  process.exit(2);
-}
-
-const present = OPERATED.filter(({ name, command }) => {
-  if (spawnSync(command, ['-v']).error === undefined) return true;
-  console.error(`SKIPPED: ${name} is not installed`);
-  return false;
-});
-for (const trial of TRIALS) {
-  if (wanted.length > 0 && !wanted.includes(trial.name)) continue;
+const present = presentOf(OPERATED);
+for (const trial of wantedOf('trial', TRIALS)) {
   const rows: string[][] = [[trial.name, ...trial.columns]];
   for (const proxy of present) {
     if (!trial.concerns(proxy)) continue;
@@ -183,7 +171,7 @@ for (const trial of TRIALS) {
       console.error(rows.at(-1)!.join('  '));
     }
   }
-  console.log(`${format(rows)}\n`);
+  console.log(`${formatTable(rows)}\n`);
 }
 process.exit(0);
 
@@ -235,16 +223,4 @@ async function countAlive(tunnels: readonly Socket[]): Promise<number> {
 function losses(crowd: Crowd): string[] {
   const kinds = [...crowd.losses].map(([loss, count]) => `${count} ${loss}`).join(', ');
   return [String(crowd.answered), String(crowd.lost), kinds || '-'];
-}
-
-function format(table: readonly string[][]): string {
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => (row[column] ?? '').length)));
-  return table
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
 }

@@ -3,14 +3,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { memoryOf, processTree } from '../host/accounting.ts';
 import { findProgram } from '../host/machine.ts';
+import { pause } from '../host/trials.ts';
+import { freePort } from '../peers/peer.ts';
 import type { Inside } from './inside.ts';
-import { ask, type Operated, type Plan, pause, readPid, until } from './proxies.ts';
+import { ask, type Operated, type Plan, readPid, until } from './proxies.ts';
 
 const ORIGIN = fileURLToPath(new URL('./origin.ts', import.meta.url));
 
@@ -179,13 +181,4 @@ function end(pid: number): void {
     // It has ended.
   }
   started.delete(pid);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

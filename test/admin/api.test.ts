@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Admin, type AdminCall } from '../support/admin.ts';
+import { startConfigured } from '../support/configured.ts';
 import { connectPeer } from '../support/peer.ts';
-import { type Millrace, pause, startMillrace, temporaryFolder } from '../support/process.ts';
+import { eventually, type Millrace, startMillrace, temporaryFolder } from '../support/process.ts';
+import { startHttp } from '../support/servers.ts';
 
 const TOKEN = 'correct-horse-battery-staple';
 
@@ -82,7 +82,7 @@ test('with a token only who shows it is answered, and neither answers nor log ev
   for (const right of [`Bearer ${TOKEN}`, `bearer  ${TOKEN}`]) assert.equal((await ask(right)).status, 200);
   // Nothing about what there is to be had without it.
   assert.equal((await admin.call({ path: '/v1/nothing' })).status, 401);
-  const address = /"admin API","address":"([^"]+)"/.exec(proxy.err)![1]!;
+  const address = await Admin.addressOf(proxy);
   const without = startMillrace(t, ['status', '--admin', address]);
   assert.equal(await without.ended, 1);
   assert.match(without.err, /a token is needed/);
@@ -216,14 +216,12 @@ test('what cannot be read as HTTP is answered and closed, and the API goes on', 
   await Promise.all(many.map((socket) => once(socket, 'connect').catch(() => {})));
   for (const socket of many) socket.destroy();
   // While those that are gone still count, one more is one too many.
-  let state = '';
-  for (let tries = 0; state === '' && tries < 100; tries++) {
-    state = await admin.status().then(
-      (status) => status.state,
-      () => pause(50).then(() => ''),
+  const serves = async (): Promise<boolean> =>
+    admin.status().then(
+      ({ state }) => state === 'serving',
+      () => false,
     );
-  }
-  assert.equal(state, 'serving');
+  await eventually(serves, 'an answer');
 });
 
 test('endpoints are added, weighed, drained and taken out, in all event loops, and a reload leaves it so', async (t) => {
@@ -312,7 +310,7 @@ test('status counts event loops, connections, generations and time, and its exch
   assert.deepEqual(listener!.addresses, [`127.0.0.1:${port}`]);
   const { body: clusters } = await admin.call({ path: '/v1/clusters' });
   assert.equal(clusters[0].endpoints[0].exchanges, 40);
-  const address = /"admin API","address":"([^"]+)"/.exec(proxy.err)![1]!;
+  const address = await Admin.addressOf(proxy);
   const shown = startMillrace(t, ['status', '--admin', address]);
   assert.equal(await shown.ended, 0, shown.err);
   assert.match(
@@ -333,11 +331,7 @@ interface Started {
 }
 
 async function start(t: TestContext, admin = '{ bind: "127.0.0.1:0" }', origins = [1]): Promise<Started> {
-  const file = join(temporaryFolder(t), 'millrace.yaml');
-  const configure = (options = admin, cluster = ''): void =>
-    writeFileSync(
-      file,
-      `
+  const document = (options = admin, cluster = ''): string => `
 workers: 2
 admin: ${options}
 listeners: { web: { bind: "127.0.0.1:0", cluster: api } }
@@ -345,13 +339,17 @@ clusters:
   api:
     endpoints: [${origins.map((port) => `"127.0.0.1:${port}"`)}]
     ${cluster}
-`,
-    );
-  configure();
-  const proxy = startMillrace(t, ['run', '-c', file]);
-  const found = await Admin.of(proxy);
+`;
+  const { proxy, configure } = startConfigured(t, document());
+  const address = await Admin.addressOf(proxy);
+  const port = Number(address.slice(address.lastIndexOf(':') + 1));
   await proxy.port('web');
-  return { admin: found, port: Number(/"admin API","address":"[^"]*:(\d+)"/.exec(proxy.err)![1]), proxy, configure };
+  return {
+    admin: new Admin(port),
+    port,
+    proxy,
+    configure: (options, cluster) => configure(document(options, cluster)),
+  };
 }
 
 function sorted(rows: readonly unknown[][]): unknown[][] {
@@ -364,16 +362,4 @@ async function served(port: number): Promise<string[]> {
     (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })).text(),
   );
   return [...new Set(await Promise.all(answers))].sort();
-}
-
-async function startHttp(t: TestContext, name: string): Promise<number> {
-  const server = createServer((request, response) => {
-    request.resume();
-    response.end(name);
-  });
-  server.keepAliveTimeout = 60_000;
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => server.close().closeAllConnections());
-  return (server.address() as AddressInfo).port;
 }

@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Crowd } from '../support/crowd.ts';
-import { eventually, freePort, type Program, pause, ROOT, startProgram } from '../support/process.ts';
+import { eventually, freePort, type Program, ROOT, startProgram } from '../support/process.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 
 const getAndPut = (i: number) => (i % 3 === 0 ? { method: 'PUT', body: 'x'.repeat(500) } : {});
@@ -56,12 +56,14 @@ async function serve(t: TestContext, handle: RequestListener): Promise<number> {
 test('an endpoint that is killed under load costs no client a request, is put aside, and is used again', async (t) => {
   const fleet = await startFleet(t, 3);
   const proxy = await proxyTo(t, fleet.ports, 'ejection: { failures: 3, for: 500ms }');
-  const crowd = new Crowd(proxy.port('web'), { clients: 16, ask: getAndPut });
-  await pause(500);
+  const crowd = new Crowd(t, proxy.port('web'), { clients: 16, ask: getAndPut });
+  // What is tried again is a share of what has been asked.
+  await eventually(() => crowd.asked > 300 && crowd.answers.size === 3, 'some requests');
   await fleet.programs[1]!.end('SIGKILL');
   await eventually(() => told(proxy, 'endpoint is put aside') > 0, 'the ejection');
   const before = crowd.answers.get('1');
-  await pause(500);
+  const { asked } = crowd;
+  await eventually(() => crowd.asked > asked + 100, 'what is asked elsewhere');
   assert.equal(crowd.answers.get('1'), before);
   await fleet.start(1);
   await eventually(() => (crowd.answers.get('1') ?? 0) > (before ?? 0) + 20, 'its return');
@@ -78,12 +80,14 @@ test('an endpoint that stands still is found by checks, and its requests are ask
     `health: { path: /, interval: 200ms, fastInterval: 100ms, timeout: 200ms, fall: 2 }
     retries: { on: [connect, reset, refused, timeout], timeout: 300ms, budget: 100% }`,
   );
-  const crowd = new Crowd(proxy.port('web'), { clients: 8, ask: getAndPut });
-  await pause(400);
+  const crowd = new Crowd(t, proxy.port('web'), { clients: 8, ask: getAndPut });
+  await eventually(() => crowd.asked > 200 && crowd.answers.size === 3, 'some requests');
   fleet.programs[0]!.kill('SIGSTOP');
+  await fleet.programs[0]!.standing();
   await eventually(() => told(proxy, 'endpoint is down') > 0, 'the checks');
   const before = crowd.answers.get('0') ?? 0;
-  await pause(300);
+  const { asked } = crowd;
+  await eventually(() => crowd.asked > asked + 50, 'what is asked elsewhere');
   assert.ok((crowd.answers.get('0') ?? 0) <= before + 8);
   fleet.programs[0]!.kill('SIGCONT');
   await eventually(() => told(proxy, 'endpoint is up') > 0, 'its return');
@@ -95,15 +99,16 @@ test('an endpoint that stands still is found by checks, and its requests are ask
 test('restarting all endpoints one by one costs nothing', async (t) => {
   const fleet = await startFleet(t, 3);
   const proxy = await proxyTo(t, fleet.ports, 'slowStart: 200ms\n    ejection: { for: 1s }');
-  const crowd = new Crowd(proxy.port('web'), { clients: 16, ask: getAndPut });
+  const crowd = new Crowd(t, proxy.port('web'), { clients: 16, ask: getAndPut });
   for (let place = 0; place < 3; place++) {
-    await pause(200);
+    const { asked } = crowd;
+    await eventually(() => crowd.asked > asked + 150, 'some requests');
     await fleet.programs[place]!.end('SIGTERM');
-    await pause(200);
+    await eventually(() => crowd.asked > asked + 300, 'some without it');
     await fleet.start(place);
     // Its turn on trial: the next may not go before it is back.
     const before = crowd.answers.get(String(place)) ?? 0;
-    await eventually(() => (crowd.answers.get(String(place)) ?? 0) > before + 5, `the return of ${place}`, 30_000);
+    await eventually(() => (crowd.answers.get(String(place)) ?? 0) > before + 5, `the return of ${place}`);
   }
   await crowd.stop();
   assert.deepEqual(crowd.faults, []);
@@ -124,7 +129,7 @@ test('statuses that are to be tried again are, within the budget, and what may d
     ports,
     'retries: { on: [connect, 503], attempts: 6, budget: 100% }\n    ejection: { max: 0% }',
   );
-  const crowd = new Crowd(proxy.port('web'), { clients: 8, ask: getAndPut });
+  const crowd = new Crowd(t, proxy.port('web'), { clients: 8, ask: getAndPut });
   await eventually(() => crowd.asked > 400, 'some requests');
   await crowd.stop();
   assert.deepEqual(crowd.faults, []);
@@ -146,7 +151,7 @@ test('an endpoint that asks to be left alone for long is not asked again', async
 
 test('when all are dead clients are told so, and are served as soon as one is back', async (t) => {
   const fleet = await startFleet(t, 2);
-  const health = 'health: { tcp: true, interval: 100ms, fastInterval: 100ms, timeout: 100ms, rise: 1, fall: 1 }';
+  const health = 'health: { tcp: true, interval: 100ms, fastInterval: 100ms, timeout: 60s, rise: 1, fall: 1 }';
   const proxy = await proxyTo(t, fleet.ports, health);
   const ask = async () => (await fetch(`http://127.0.0.1:${proxy.port('web')}/`)).status;
   assert.equal(await ask(), 200);
@@ -161,7 +166,7 @@ test('when all are dead clients are told so, and are served as soon as one is ba
 
 test('backups serve only while all others are out of use', async (t) => {
   const fleet = await startFleet(t, 2);
-  const health = 'health: { tcp: true, interval: 100ms, fastInterval: 100ms, timeout: 100ms, rise: 1, fall: 1 }';
+  const health = 'health: { tcp: true, interval: 100ms, fastInterval: 100ms, timeout: 60s, rise: 1, fall: 1 }';
   const proxy = await startProxy(
     t,
     `
@@ -243,7 +248,7 @@ test('more requests than allowed at once wait for others to end, in a cluster as
     }, 30);
   };
   const ports = [await serve(t, slow), await serve(t, slow)];
-  const proxy = await proxyTo(t, ports, 'requests: 4\n    pool: { queueTimeout: 5s }');
+  const proxy = await proxyTo(t, ports, 'requests: 4\n    pool: { queueTimeout: 60s }');
   const all = await Promise.all(Array.from({ length: 20 }, () => fetch(`http://127.0.0.1:${proxy.port('web')}/`)));
   assert.ok(all.every(({ status }) => status === 200));
   assert.ok(most <= 4, String(most));
@@ -311,9 +316,12 @@ test('a client that chance has sent to a part of a split stays there by our cook
   // Nobody chooses by what he makes up, and of what he sends nothing comes back.
   const forged = ['v=c1', 'v=1', 'v=', 'v', `v=${'x'.repeat(5000)}`, 'v=__proto__', 'xv=1', `${cookies.get('1')}x`];
   for (const cookie of forged) {
-    const { part, set } = await ask(uneven, cookie);
-    assert.equal(part, '0', cookie);
-    assert.equal(set[0]?.split(';')[0], cookies.get('0'));
+    // Chance may choose the other once, but not every time.
+    const answers = [await ask(uneven, cookie), await ask(uneven, cookie), await ask(uneven, cookie)];
+    assert.ok(
+      answers.some(({ part, set }) => part === '0' && set[0]?.split(';')[0] === cookies.get('0')),
+      cookie,
+    );
   }
   // A cluster that is to get nothing any more gets nothing.
   const over = await split('c0: 1, c1: 0');
@@ -383,9 +391,9 @@ test('a shadow sees whole copies of requests, and whatever it does, clients noti
   );
   const some = await splitProxy(t, [primary, shadow], 'cluster: c0, mirror: { cluster: c1, share: 20% }');
   const before = bodies.length;
-  for (let i = 0; i < 100; i++) await (await fetch(`http://127.0.0.1:${some.port('web')}/`)).text();
-  await pause(100);
-  assert.ok(bodies.length - before > 5 && bodies.length - before < 40, String(bodies.length - before));
+  for (let i = 0; i < 200; i++) await (await fetch(`http://127.0.0.1:${some.port('web')}/`)).text();
+  await eventually(() => bodies.length - before > 12, 'some copies');
+  assert.ok(bodies.length - before < 80, String(bodies.length - before));
 });
 
 test('connections are there before the first request, are closed after their number of requests, and come from our address', async (t) => {
@@ -435,9 +443,9 @@ test('a cap that is found out lets requests wait for an endpoint that slows down
       5 * Math.max(1, open / 8),
     );
   });
-  const proxy = await proxyTo(t, [port], 'adaptive: { min: 2, max: 30 }\n    pool: { queueTimeout: 10s }');
-  const crowd = new Crowd(proxy.port('web'), { clients: 60 });
-  await eventually(() => crowd.asked > 1500, 'some requests', 30_000);
+  const proxy = await proxyTo(t, [port], 'adaptive: { min: 2, max: 30 }\n    pool: { queueTimeout: 60s }');
+  const crowd = new Crowd(t, proxy.port('web'), { clients: 60 });
+  await eventually(() => crowd.asked > 1500, 'some requests');
   await crowd.stop();
   assert.deepEqual(crowd.faults, []);
   assert.ok(most <= 31, String(most));

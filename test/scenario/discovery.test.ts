@@ -66,7 +66,7 @@ test('a file that is replaced changes the endpoints under load, and one that is 
   write(`["127.0.0.1:${a}"]`);
   const proxy = await proxyWith(t, `discovery: { file: ${JSON.stringify(file)} }`);
   await eventually(() => names(proxy).length === 1, 'the first list');
-  const crowd = new Crowd(proxy.port('web'), { clients: 8 });
+  const crowd = new Crowd(t, proxy.port('web'), { clients: 8 });
   await eventually(() => (crowd.answers.get('a') ?? 0) > 5, 'answers of the first');
   write(`endpoints:\n  - { address: "127.0.0.1:${b}", weight: 3 }\n`);
   await eventually(() => names(proxy)[0] === `127.0.0.1:${b}`, 'the second list');
@@ -132,7 +132,7 @@ test('DNS that changes all the time costs no request, and one that fails leaves 
     pool: { queueTimeout: 5s }`,
   );
   await eventually(() => names(proxy).length === 1, 'the first answer');
-  const crowd = new Crowd(proxy.port('web'), { clients: 8 });
+  const crowd = new Crowd(t, proxy.port('web'), { clients: 8 });
   const answersOf = (address: string): number => crowd.answers.get(address.slice(-1)) ?? 0;
   for (let i = 0; i < 10; i++) {
     const wanted = [1 + (i % 4), 1 + ((i + 1) % 4)].map((last) => `127.0.0.${last}`);

@@ -1,6 +1,7 @@
 // Clients that ask steadily over connections that they keep, and count what goes wrong.
 
 import { Agent, request } from 'node:http';
+import type { TestContext } from 'node:test';
 import { PATIENCE_MS } from './wait.ts';
 
 export interface CrowdOptions {
@@ -19,8 +20,13 @@ export class Crowd {
   readonly #agent: Agent;
   readonly #running: Promise<unknown>;
 
-  constructor(port: number, { clients, ask = () => ({}) }: CrowdOptions) {
+  /** Ends with the test, if not before. */
+  constructor(t: TestContext, port: number, { clients, ask = () => ({}) }: CrowdOptions) {
     this.#agent = new Agent({ keepAlive: true, maxSockets: clients });
+    t.after(() => {
+      this.#stopped = true;
+      this.#agent.destroy();
+    });
     this.#running = Promise.all(Array.from({ length: clients }, () => this.#client(port, ask)));
   }
 
