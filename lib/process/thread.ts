@@ -27,6 +27,7 @@ export class ThreadLoop implements EventLoop {
   readonly #beats: Int32Array;
   #lastBeat = -1;
   #lastBeatMs = performance.now();
+  #checkedMs = Number.POSITIVE_INFINITY;
   #ids = 0;
   #ending = false;
   #over = false;
@@ -116,10 +117,13 @@ export class ThreadLoop implements EventLoop {
     await this.#thread.terminate();
   }
 
-  /** Ends a thread that has stood still for longer than `withinMs`. */
+  /** Ends a thread that has stood still for longer than `withinMs`; to be asked several times within that. */
   check(now: number, withinMs: number): boolean {
     const beat = Atomics.load(this.#beats, 0);
-    if (beat !== this.#lastBeat) {
+    // Whoever looks so late has stood still as well: the whole process or machine was stopped, and it has yet to beat again.
+    const late = now - this.#checkedMs > withinMs / 2;
+    this.#checkedMs = now;
+    if (beat !== this.#lastBeat || late) {
       this.#lastBeat = beat;
       this.#lastBeatMs = now;
       return true;
