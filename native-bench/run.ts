@@ -211,7 +211,9 @@ async function takeTurns(walk: Walk, running: RunningPeer[]): Promise<Round[]> {
       try {
         const proxyCores = alone ? cores.proxy : [];
         const startAnew = (workers?: number): Promise<RunningPeer> => start(walk, peer.peer, workers);
-        const one = await measureRound({ scope, scenario, running: peer, round, run, proxyCores, startAnew });
+        const { warmUpSeconds } = bench.plan;
+        const turn = { scope, scenario, running: peer, round, run, warmUpSeconds, proxyCores, startAnew };
+        const one = await measureRound(turn);
         assertRunning(peer);
         taken.push(one);
         bench.progress.line(`${scenario.name} ${round}/${rounds} ${describeRound(one, scenario)}`);

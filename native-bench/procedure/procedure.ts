@@ -21,6 +21,8 @@ export interface Turn {
   readonly round: number;
   /** How the scenario's load is put on, but for the port. */
   readonly run: Omit<LoadRun, 'port'>;
+  /** How long the peer was warmed up, for a procedure that starts others. */
+  readonly warmUpSeconds: number;
   /** Cores that the proxy has to itself; empty when it shares them or is not pinned. */
   readonly proxyCores: readonly number[];
   /** Starts the same peer once more, for a procedure that needs one without a past; with the run's `workers` by default. */

@@ -8,20 +8,13 @@ import { type Accounted, account } from './account.ts';
 import type { Turn } from './procedure.ts';
 
 /** Throws when the peer has no workers. */
-export async function measureWorkers({
-  scope,
-  scenario,
-  running,
-  round,
-  run,
-  proxyCores,
-  startAnew,
-}: Turn): Promise<Round> {
+export async function measureWorkers(turn: Turn): Promise<Round> {
+  const { scope, scenario, running, round, run, proxyCores, warmUpSeconds, startAnew } = turn;
   const measure = async (workers: number): Promise<Accounted> => {
     const fresh = await startAnew(workers);
     const load = (seconds: number): Promise<LoadResult> =>
       runLoad(scope, scenario.load, { ...run, seconds, port: fresh.port });
-    await load(WARM_UP_SECONDS);
+    await load(WARM_UPS * warmUpSeconds);
     const accounted = await account(fresh, proxyCores, run.seconds, () => load(run.seconds));
     await scope.stop(fresh.child);
     return accounted;
@@ -44,9 +37,9 @@ export async function measureWorkers({
 
 /** About how many a round takes. */
 export function secondsOfWorkers(seconds: number): number {
-  return 2 * (WARM_UP_SECONDS + seconds + START_SECONDS);
+  return 2 * (WARM_UPS * Math.min(seconds, 2) + seconds + START_SECONDS);
 }
 
 /** Each worker compiles for itself, and sees half of the load. */
-const WARM_UP_SECONDS = 6;
+const WARM_UPS = 6;
 const START_SECONDS = 1;

@@ -428,6 +428,7 @@ describe('in the long run', { concurrency: true }, () => {
       running,
       round: 1,
       run: { ...OWN, ratePerSecond: 200 },
+      warmUpSeconds: 0,
       proxyCores: [],
       startAnew: () => Promise.reject(new Error('nothing is to be started anew')),
     });
