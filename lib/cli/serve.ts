@@ -52,10 +52,12 @@ export async function serve(configuration: Configuration, log: Log, options: Ser
   if (signal.aborted) {
     if (proxy instanceof Supervisor) await proxy.ended;
     log.info('told to end before it served');
+    await settle();
     return EXIT_FINE;
   }
   if (!(proxy instanceof Supervisor)) {
     log.error(proxy.fault);
+    await settle();
     return EXIT_FAILED;
   }
   keepServing(log);

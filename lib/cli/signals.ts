@@ -3,12 +3,15 @@
 
 import type { Log } from '../base/log.ts';
 import type { Supervisor } from '../process/supervisor.ts';
+import { endThreads, hasThreads } from '../process/thread.ts';
 import { EXIT_FAILED } from './command.ts';
 import { reportFailure } from './output.ts';
 
-/** How long a proxy that was told twice to end may take for it. */
-const DEADLINE_MS = 2000;
-/** How long files are waited for at the end. */
+/** How long a proxy that was told twice to end may take for it, */
+const DEADLINE_MS = 1500;
+/** and how long files and threads are waited for then. */
+const LAST_MS = 500;
+/** How long they are waited for at any other end. */
 const SETTLE_MS = 1000;
 
 export class Signals {
@@ -70,20 +73,26 @@ export class Signals {
  * To be awaited before this process ends. exit(3) waits for threads that wait for files, and a file system that does not
  * answer would keep them, and the process, for ever: it is killed then.
  */
-export async function settle(): Promise<void> {
-  const deadline = performance.now() + SETTLE_MS;
-  while (isReading() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
-  if (isReading()) kill();
+export async function settle(withinMs = SETTLE_MS): Promise<void> {
+  const deadline = performance.now() + withinMs;
+  endThreads();
+  while (isHeld() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+  if (isHeld()) kill();
 }
 
-function quit(code: number): void {
-  if (isReading()) kill();
+async function quit(code: number): Promise<void> {
+  await settle(LAST_MS);
   process.exit(code);
 }
 
 function kill(): void {
   reportFailure('a file system does not answer, so this process kills itself');
   process.kill(process.pid, 'SIGKILL');
+}
+
+/** Whether exit(3) would wait, perhaps for ever. */
+function isHeld(): boolean {
+  return isReading() || hasThreads();
 }
 
 /** Whether a file is being waited for. */

@@ -50,6 +50,7 @@ export class Seat {
   #early = 0;
   #timer: NodeJS.Timeout | null = null;
   #ending = false;
+  #stuck = false;
 
   constructor(place: number, inThread: boolean, log: Log, events: SeatEvents) {
     this.place = place;
@@ -65,6 +66,11 @@ export class Seat {
 
   get serving(): boolean {
     return this.#serving;
+  }
+
+  /** An event loop that it has had cannot be ended. */
+  get stuck(): boolean {
+    return this.#stuck;
   }
 
   /** From the death of one event loop until the next served. */
@@ -115,6 +121,7 @@ export class Seat {
     this.#loop = null;
     if (loop instanceof ThreadLoop) loop.onDeath = () => {};
     await loop?.stop();
+    this.#stuck ||= loop instanceof ThreadLoop && loop.stuck;
   }
 
   tell(news: News): void {
@@ -202,6 +209,7 @@ export class Seat {
   #died(loop: ThreadLoop, death: Death): void {
     if (this.#loop !== loop) return;
     this.#loop = null;
+    this.#stuck ||= loop.stuck;
     // Its descriptors may belong to others by now.
     this.ports = [];
     const served = this.#serving;

@@ -398,6 +398,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       crowd.clear();
     }
     if (this.#departure.begun || !this.#crew.has(seat)) return;
+    if (seat.stuck) {
+      this.#log.error('an event loop waits for a file system that does not answer and cannot be ended: ending', {
+        worker: seat.place,
+      });
+      this.#drain(0, 'failed', false);
+      return;
+    }
     if (seat.place === 0 && bindsOf(this.#configuration).some(({ kind }) => kind === 'fd')) {
       this.#log.error(
         'a socket that was handed over is lost with its event loop: ending, so that it can be handed over again',

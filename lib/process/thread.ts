@@ -10,11 +10,27 @@ import type { Call, EventLoop, LoopReport, News, Order, PrepareResult, Said, Thr
 /** Why a thread is not there any more. */
 export type Death = 'ended' | 'out of memory' | 'does not turn' | 'failed';
 
+/** All that have begun and not ended: exit(3) waits for each of them. */
+const alive = new Set<ThreadLoop>();
+
+/** Whether there are threads yet. */
+export function hasThreads(): boolean {
+  return alive.size > 0;
+}
+
+/** Ends all of them at once. */
+export function endThreads(): void {
+  for (const loop of alive) loop.end();
+}
+
 const OVER = 'the event loop has ended';
 /** What the main thread has for objects that live shortly; threads would get four times as much, and use it. */
 const YOUNG_MB = 48;
 /** Longest wait for a thread to break off its connections. */
 const STOP_MS = 1000;
+/** How often, and how many times, a thread that was killed is looked for: by looks, since the whole process may be stopped meanwhile. */
+const END_LOOK_MS = 500;
+const END_LOOKS = 10;
 
 export class ThreadLoop implements EventLoop {
   /** Called once when it is gone without having been told to end. */
@@ -32,6 +48,9 @@ export class ThreadLoop implements EventLoop {
   #ending = false;
   #over = false;
   #death: Death | null = null;
+  /** Looks for its end once it was killed. */
+  #looks: NodeJS.Timeout | null = null;
+  #stuck = false;
 
   /** `log` and `say` until it gets a place. */
   constructor(log: Log, heapBytes: number, say: (news: News) => void = () => {}) {
@@ -57,7 +76,19 @@ export class ThreadLoop implements EventLoop {
       this.#death ??= error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'out of memory' : 'failed';
       if (this.#death === 'failed') this.#log.error('event loop failed', { error });
     });
-    this.#thread.once('exit', () => this.#gone());
+    alive.add(this);
+    this.#thread.once('exit', () => {
+      alive.delete(this);
+      this.#gone();
+    });
+  }
+
+  /**
+   * It was told to end and has not: it waits for a file system that does not answer. It counts as gone, but its sockets
+   * stay open, and nobody accepts there any more.
+   */
+  get stuck(): boolean {
+    return this.#stuck;
   }
 
   /** It has a place from now on, and speaks for it. */
@@ -108,13 +139,18 @@ export class ThreadLoop implements EventLoop {
   async stop(): Promise<void> {
     this.#ending = true;
     // A thread that is just ended closes its connections as if all had been said; told to stop, it breaks them off.
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise((resolve) => {
-      timer = setTimeout(resolve, STOP_MS);
-    });
-    await Promise.race([this.#ask('stop').catch(() => {}), late]);
-    clearTimeout(timer);
-    await this.#thread.terminate();
+    await atMost(
+      STOP_MS,
+      this.#ask('stop').catch(() => {}),
+    );
+    if (!this.#stuck) await atMost(END_LOOK_MS * END_LOOKS, this.#thread.terminate());
+    this.#stuck = alive.has(this);
+  }
+
+  /** Ends it without a word, and whether it does is not looked at. */
+  end(): void {
+    this.#ending = true;
+    void this.#thread.terminate();
   }
 
   /** Ends a thread that has stood still for longer than `withinMs`; to be asked several times within that. */
@@ -137,9 +173,17 @@ export class ThreadLoop implements EventLoop {
   kill(death: Death): void {
     this.#death ??= death;
     void this.#thread.terminate();
+    let looks = 0;
+    this.#looks ??= setInterval(() => {
+      if (++looks < END_LOOKS) return;
+      this.#stuck = true;
+      this.#gone();
+    }, END_LOOK_MS);
   }
 
   #gone(): void {
+    if (this.#looks !== null) clearInterval(this.#looks);
+    if (this.#over) return;
     this.#over = true;
     const error = new Error(OVER);
     for (const { reject } of this.#answers.values()) reject(error);
@@ -169,4 +213,14 @@ export class ThreadLoop implements EventLoop {
   #order<Name extends keyof EventLoop>(name: Name, ...given: Parameters<EventLoop[Name]>): void {
     this.#ask(name, ...given).catch((error: Error) => this.#log.debug('not heard', { name, cause: error.message }));
   }
+}
+
+/** Waits for what does not fail, for so long. */
+async function atMost(ms: number, promise: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
 }

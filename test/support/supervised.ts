@@ -1,9 +1,10 @@
 // A proxy whose event loops come to harm: `node --import torment.ts supervised.ts FILE [STANDSTILL_MS]`, then on standard
-// input `end N`, `block N` or `grow N`, where N counts threads from 0 in the order in which they were started. SIGTERM drains.
+// input `end N`, `block N`, `hang N FILE` or `grow N`, where N counts threads from 0 in the order in which they were started. SIGTERM drains.
 
 import { createInterface } from 'node:readline';
 import { BroadcastChannel, type Worker } from 'node:worker_threads';
 import { createLog } from '../../lib/base/log.ts';
+import { settle } from '../../lib/cli/signals.ts';
 import { loadConfiguration } from '../../lib/config/read.ts';
 import { Supervisor } from '../../lib/process/supervisor.ts';
 import type { Torment } from './torment.ts';
@@ -27,11 +28,12 @@ for (const { listener, address } of supervisor.addresses) log.info('listening', 
 
 const channel = new BroadcastChannel('torment');
 createInterface({ input: process.stdin }).on('line', (line) => {
-  const [what, place] = line.split(' ');
+  const [what, place, file] = line.split(' ');
   const thread = threads[Number(place)]!;
   if (what === 'end') void thread.terminate();
-  else channel.postMessage({ thread: thread.threadId, what } as Torment);
+  else channel.postMessage({ thread: thread.threadId, what, file } as Torment);
 });
 process.on('SIGTERM', () => supervisor.drain());
 const ending = await supervisor.ended;
+await settle();
 process.exit(ending === 'drained' ? 0 : 1);
