@@ -106,17 +106,17 @@ export class Crew {
     this.#fresh = [];
   }
 
-  /** Resolves once all serve what they were prepared for. */
+  /** Resolves once all serve what they were prepared for; to false when one has died instead. */
   async commit(
     { seats }: NextCrew,
     { workers, workerMemoryBytes: heapBytes, drainTimeoutMs }: Configuration,
     news: readonly News[],
-  ): Promise<void> {
+  ): Promise<boolean> {
     if (this.#seats.length === 0) this.#inThreads = workers > 0;
     this.#seats = seats;
     this.#fresh = [];
     this.#wantSpare(heapBytes);
-    await Promise.all(seats.map((seat) => seat.commit(drainTimeoutMs, news)));
+    return (await Promise.all(seats.map((seat) => seat.commit(drainTimeoutMs, news)))).every(Boolean);
   }
 
   /** Whether it belongs to those that serve. */
@@ -155,7 +155,7 @@ export class Crew {
   }
 
   /** Another process has all ports of these event loops too. One that came later has sockets of its own. */
-  handOver(loops: ReadonlySet<EventLoop | null>): void {
+  handOver(loops: ReadonlySet<EventLoop | null> = new Set(this.#seats.map(({ loop }) => loop))): void {
     for (const { loop } of this.#seats) if (loops.has(loop)) loop?.handOver();
   }
 

@@ -97,21 +97,24 @@ export class Seat {
     }
   }
 
-  /** Resolves once its event loop serves what was prepared. */
-  async commit(drainTimeoutMs: number, news: readonly News[]): Promise<void> {
+  /** Resolves once its event loop serves what was prepared; to false when it has died instead. */
+  async commit(drainTimeoutMs: number, news: readonly News[]): Promise<boolean> {
     if (this.#loop === null) {
       // It died after it was ready. One that had served is being replaced, by one for the new order.
-      if (this.#missing) return;
+      if (this.#missing) return false;
       this.#missing = true;
       this.#diedMs = performance.now();
-      return this.#events.died(this);
+      this.#events.died(this);
+      return false;
     }
     if (!this.#serving) this.#bornMs = performance.now();
-    const done = this.#loop.commit(drainTimeoutMs, news);
+    const loop = this.#loop;
+    const done = loop.commit(drainTimeoutMs, news);
     this.#serving = true;
     this.#missing = false;
     this.ports = this.nextPorts;
-    return done;
+    await done;
+    return !(loop instanceof ThreadLoop && loop.dying);
   }
 
   /** What was prepared will not be; an event loop that serves nothing else ends. Resolves once that is so. */

@@ -131,6 +131,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     const fault = await supervisor.#turn.take(() => supervisor.#goOver(configuration));
     options.signal?.removeEventListener('abort', stop);
     if (fault !== '') {
+      if (supervisor.#generation > 0) await supervisor.#departure.stop();
       supervisor.#departure.finish('failed');
       return { fault };
     }
@@ -300,8 +301,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     if (this.#departure.begun) return 'it is draining';
     const next = await this.#prepare(configuration);
     if ('fault' in next) return next.fault;
-    await this.#commit(next);
-    return '';
+    if ((await this.#commit(next)) || this.#options.inheritance?.succeeds !== true || this.#generation > 1) return '';
+    // Nobody would accept what waits at the sockets that it was given, which this process has open yet: the predecessor has
+    // them still, and goes on.
+    this.#crew.handOver();
+    this.#admin.handOver();
+    return 'an event loop has failed while it took over listening sockets';
   }
 
   /** Gets everything ready, or nothing. */
@@ -342,8 +347,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     return { fault };
   }
 
-  /** Resolves once all event loops serve it: who is told of a reload finds it done. */
-  async #commit({ configuration, watch, admin, crew }: Next): Promise<void> {
+  /** Resolves once all event loops serve it: who is told of a reload finds it done. To false when one has died instead. */
+  async #commit({ configuration, watch, admin, crew }: Next): Promise<boolean> {
     watch.commit();
     const committed = this.#crew.commit(crew, configuration, this.#watch.news);
     this.#admin.commit(admin, configuration.admin);
@@ -363,8 +368,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
     }
     this.#generation++;
     this.#configuredMs = Date.now();
-    await committed;
+    const whole = await committed;
     this.emit('configured', this.#generation);
+    return whole;
   }
 
   #order(place: number, count: number, configuration: Configuration): Order {

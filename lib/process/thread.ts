@@ -83,6 +83,11 @@ export class ThreadLoop implements EventLoop {
     });
   }
 
+  /** It has ended without having been told to, or is about to. */
+  get dying(): boolean {
+    return this.#death !== null;
+  }
+
   /**
    * It was told to end and has not: it waits for a file system that does not answer. It counts as gone, but its sockets
    * stay open, and nobody accepts there any more.
@@ -172,6 +177,7 @@ export class ThreadLoop implements EventLoop {
   /** Ends the thread as if it had died. */
   kill(death: Death): void {
     this.#death ??= death;
+    if (this.#over) return;
     void this.#thread.terminate();
     let looks = 0;
     this.#looks ??= setInterval(() => {
