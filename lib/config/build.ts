@@ -19,7 +19,7 @@ import { AcmeFolder } from '../tls/acme/folder.ts';
 import { AcmeIssuer } from '../tls/acme/issuer.ts';
 import type { Issuer, Ordering } from '../tls/issuer.ts';
 import { LocalIssuer } from '../tls/local-issuer.ts';
-import type { Materials } from '../tls/material.ts';
+import { clusterFiles, listenerFiles, type Materials } from '../tls/material.ts';
 import type { CertificateOptions } from '../tls/options.ts';
 import { Originator } from '../tls/originator.ts';
 import { Terminator } from '../tls/terminator.ts';
@@ -63,7 +63,8 @@ export function buildSnapshot(configuration: Configuration, log: Log, options: B
     if (tls === null) continue;
     const known = before?.listeners?.find((plan) => plan.name === name)?.tls ?? null;
     const same = known !== null && isDeepStrictEqual(known.options, tls);
-    terminators.set(name, same ? known : new Terminator(name, tls, log, tickets, issuer, options.materials));
+    const materials = options.materials?.only(listenerFiles(tls));
+    terminators.set(name, same ? known : new Terminator(name, tls, log, tickets, issuer, materials));
   }
   const challenges = buildChallenges(configuration);
   const listeners = Object.entries(configuration.listeners).map(([name, options]) =>
@@ -90,7 +91,10 @@ export function buildClusters(
       const was = before?.configuration.clusters[name];
       const change = known === undefined || was === undefined ? 'anew' : compareClusters(was, options);
       if (change === 'anew') {
-        const tls = options.tls === null ? null : new Originator(name, options.tls, log, materials);
+        const tls =
+          options.tls === null
+            ? null
+            : new Originator(name, options.tls, log, materials?.only([clusterFiles(options.tls)]));
         const cluster = new Cluster(name, withSecrets(options), tls, log);
         cluster.keep(keeping(cluster, options));
         if (known !== undefined) changes.push(() => cluster.inherit(known));

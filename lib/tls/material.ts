@@ -28,6 +28,12 @@ export class Materials {
     return [...this.#known.values()];
   }
 
+  /** Of these files alone, for whoever is to stay longer than others: it must not hold keys that are not its own. */
+  only(wanted: readonly (readonly string[])[]): Materials {
+    const known = wanted.flatMap((files) => this.#known.get(keyOf(files)) ?? []);
+    return new Materials(known, this.#say);
+  }
+
   /** These were of use. */
   keep(files: readonly string[], contents: readonly Uint8Array[]): void {
     const key = keyOf(files);
