@@ -140,13 +140,17 @@ export class Crew {
   }
 
   /**
-   * What they report, by the order of their places, null of one that does not answer in time; and that added up with what
-   * others have counted that are gone.
+   * What they report, by the order of their places; of one that does not answer in time what it said last, null when nothing
+   * is known of it. And that added up with what others have counted that are gone.
    */
   async statuses(
     withinMs: number,
   ): Promise<{ readonly reports: readonly (LoopReport | null)[] } & ReturnType<typeof addStatuses>> {
-    const reports = await this.#report(withinMs);
+    const seats = this.#seats;
+    // What is known of one that is gone is among the losses.
+    const reports = (await this.#report(withinMs)).map(
+      (report, place) => report ?? (seats[place]!.serving ? seats[place]!.known : null),
+    );
     return { reports, ...addStatuses([...reports, this.#losses.among(reports)], this.ports) };
   }
 
