@@ -86,8 +86,13 @@ function notifyOf(proxy: Supervisor, log: Log): Notifier {
   const notifier = new Notifier(log);
   const ready = (): void => notifier.ready(`serving, configuration ${proxy.generation}`);
   proxy.on('reloading', () => notifier.reloading());
-  proxy.on('reloaded', ready);
+  let leaving = false;
+  proxy.on('reloaded', () => {
+    // A reload that a drain breaks off ends behind it.
+    if (!leaving) ready();
+  });
   proxy.on('draining', (succeeded) => {
+    leaving = true;
     // The service goes on in the successor's hands: to say that it stops would end that one too.
     if (succeeded) notifier.handOver();
     else notifier.stopping();
