@@ -1,6 +1,7 @@
 // The admin listener: JSON over HTTP for whoever operates the proxy. Never on the way of anybody's requests, so it is
 // Node's own server, with small limits.
 
+import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type Address, formatAddress, isLocal, isLoopback } from '../base/address.ts';
@@ -31,9 +32,12 @@ export class AdminServer {
   /** Requests that came before anybody may be answered. */
   #early: (() => void)[] = [];
   #handedOver = false;
+  #stopped = false;
   #open = 0;
   /** Connections with no request that is being answered, those that have waited longest first. */
   readonly #idle = new Set<Socket>();
+  /** Under way, also while their requests have yet to arrive completely. */
+  readonly #replies = new Set<ServerResponse>();
 
   private constructor(server: Server, options: AdminOptions, api: Api, log: Log) {
     this.#server = server;
@@ -43,7 +47,10 @@ export class AdminServer {
     server.on('request', (request, response) => {
       const { socket } = request;
       this.#idle.delete(socket);
+      this.#replies.add(response);
+      if (this.#stopped) response.setHeader('Connection', 'close');
       response.on('close', () => {
+        this.#replies.delete(response);
         if (!socket.destroyed) this.#idle.add(socket);
       });
       const act = (): void => void answer(this.#access!, api, request, response, log);
@@ -121,12 +128,25 @@ export class AdminServer {
     this.#handedOver = true;
   }
 
-  /** Accepts nothing more; what is being answered is. */
+  /** Accepts nothing more; what is being answered is, and then its connection is closed: who may call is not known here any more. */
   stop(): void {
+    this.#stopped = true;
+    // From here on Node looks after nobody who is slow.
     this.#server.close();
+    for (const response of this.#replies) if (!response.headersSent) response.setHeader('Connection', 'close');
     if (this.#access === null) this.#server.closeAllConnections();
-    else this.#server.closeIdleConnections();
+    else if (this.#handedOver) {
+      // Who has just connected would be let in by the successor too, and can no longer reach it by this connection.
+      setTimeout(() => this.#breakOff(), HEAD_MS).unref();
+    } else this.#breakOff();
     if (!this.#handedOver) removePath(this.bind);
+  }
+
+  /** Connections end on which no whole request is there to be answered; what comes on the others is refused. */
+  #breakOff(): void {
+    this.#access = new Access({ bind: this.bind, token: randomUUID() });
+    for (const socket of this.#idle) socket.destroy();
+    for (const { req } of this.#replies) if (!req.complete) req.socket.destroy();
   }
 }
 

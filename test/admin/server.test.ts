@@ -88,6 +88,27 @@ test('connections that say nothing keep nobody out, and are closed soon', async 
   assert.match(await refused.receiveAll(), /^HTTP\/1\.1 401 /);
 });
 
+test('with its address and token an admin listener takes along whoever has connected and not asked yet', async (t) => {
+  const [before, after] = [await freePort(), await freePort()];
+  const { proxy, configure } = await start(t, `{ bind: "127.0.0.1:${before}", token: ${TOKEN} }`);
+  const head = (line: string): string =>
+    `${line} HTTP/1.1\r\nHost: 127.0.0.1:${before}\r\nAuthorization: Bearer ${TOKEN}\r\n`;
+  const change = `${head('POST /v1/reload')}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n`;
+  const [silent, slow, upload, reload] = await Promise.all([0, 1, 2, 3].map(() => connectPeer(t, before)));
+  slow!.send(head('GET /v1/ready'));
+  upload!.send(`${change}{`);
+  // The last one says that the ones before have arrived.
+  const admin = new Admin(before);
+  assert.equal((await admin.call({ path: '/v1/ready', fields: { authorization: `Bearer ${TOKEN}` } })).status, 200);
+  configure(`{ bind: "127.0.0.1:${after}", token: another-${TOKEN} }`);
+  reload!.send(`${change}{}`);
+  assert.match(await reload!.receiveAll(), /^HTTP\/1\.1 200 [\s\S]*\r\nConnection: close\r\n/i, proxy.err);
+  silent!.send(`${head('GET /v1/ready')}\r\n`);
+  slow!.send('\r\n');
+  upload!.send('}');
+  for (const peer of [silent, slow, upload]) assert.equal(await peer!.receiveAll(), '');
+});
+
 /** A proxy with this admin listener, or another from the next reload or upgrade on. */
 async function start(t: TestContext, admin: string): Promise<{ proxy: Millrace; configure(admin: string): void }> {
   const file = join(temporaryFolder(t), 'millrace.yaml');
