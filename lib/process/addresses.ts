@@ -76,9 +76,10 @@ export class Addresses {
     return this.#inheritance.take(adminKey(bind), 0, 1)?.descriptors[0] ?? -1;
   }
 
-  /** All that was handed over and is wanted has been taken. */
-  closeRest(): void {
+  /** All that was handed over and is wanted by `configuration` has been taken. */
+  closeRest(configuration: Configuration): void {
     this.#inheritance.closeRest();
+    if (this.#inheritance.succeeds) this.#handed.retain(configuration);
   }
 }
 
