@@ -80,7 +80,8 @@ export class Port {
    * waits in the kernel, where whoever else has the socket may take it, also if there never is an owner.
    */
   static inherit(address: Address, descriptor: number, bound: Address): Port | { readonly fault: string } {
-    if (!isSocket(descriptor)) return { fault: `${formatAddress(address)}: ${FAULTS['ENOTSOCK']}` };
+    const fault = whyNoSocket(descriptor);
+    if (fault !== '') return { fault: `${formatAddress(address)}: ${fault}` };
     return new Port(address, newServer(), descriptor, bound);
   }
 
@@ -174,11 +175,12 @@ function newServer(): NetServer {
   return createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
 }
 
-function isSocket(descriptor: number): boolean {
+/** '' for the descriptor of a socket, or what is wrong with it, in words. */
+export function whyNoSocket(descriptor: number): string {
   try {
-    return fstatSync(descriptor).isSocket();
+    return fstatSync(descriptor).isSocket() ? '' : FAULTS['ENOTSOCK']!;
   } catch {
-    return false;
+    return FAULTS['EBADF']!;
   }
 }
 
