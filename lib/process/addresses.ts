@@ -49,7 +49,7 @@ export class Addresses {
 
   /** What was probed last has been given up: `configuration` still holds. */
   giveUp(configuration: Configuration): void {
-    this.#handed.settle(configuration);
+    this.#handed.giveUp(configuration);
   }
 
   /** A configuration has taken effect: ports that were found for what it does not have are not ours any more. */

@@ -8,14 +8,14 @@ import type { Owner } from './inheritance.ts';
 export class HandedSockets {
   /** Numbers that may be named, and by whom: two who have the same socket would take from each other, and close it. */
   readonly #owners: Map<number, Owner>;
-  /** Numbers that event loops, or the admin listener, have been told of. */
-  readonly #told = new Set<number>();
+  /** Numbers that event loops, or the admin listener, have been told of, and which sockets those were. */
+  readonly #told = new Map<number, number>();
 
   /** `announced`: what a predecessor or a service manager says. `first`: a configuration that names what a shell has opened, null for none. */
   constructor(announced: ReadonlyMap<number, Owner>, first: Configuration | null) {
     this.#owners = new Map(announced);
     for (const { fd } of first === null ? [] : numbersOf(first))
-      if (!this.#owners.has(fd) && isSocket(fd)) this.#owners.set(fd, 'nobody');
+      if (!this.#owners.has(fd) && inodeOf(fd) > 0) this.#owners.set(fd, 'nobody');
   }
 
   /** '' or which are not to be had. */
@@ -28,22 +28,31 @@ export class HandedSockets {
     return faults.join('; ');
   }
 
-  /** Event loops are to take what this one names. */
+  /** Whoever is to listen is told to take what this one names. */
   give(configuration: Configuration): void {
-    for (const { fd } of numbersOf(configuration)) this.#told.add(fd);
+    for (const { fd } of numbersOf(configuration)) this.#told.set(fd, inodeOf(fd));
+  }
+
+  /** `configuration` still holds; of what was given besides, all is as it was that nobody had begun to listen at, and closed. */
+  giveUp(configuration: Configuration): void {
+    for (const [fd, inode] of this.#told) if (inode > 0 && inodeOf(fd) === inode) this.#told.delete(fd);
+    this.settle(configuration);
   }
 
   /** Only what this one names is still open of what was given: the rest is closed, and may be somebody else's number soon. */
   settle(configuration: Configuration): void {
     const named = numbersOf(configuration);
     const kept = new Set(named.map(({ fd }) => fd));
-    for (const fd of this.#told) if (!kept.has(fd)) this.#owners.delete(fd);
-    for (const { fd, owner } of named) this.#owners.set(fd, owner);
+    for (const fd of this.#told.keys()) if (!kept.has(fd)) this.#owners.delete(fd);
+    for (const { fd, owner } of named) {
+      this.#owners.set(fd, owner);
+      this.#told.set(fd, inodeOf(fd));
+    }
   }
 
   /** Only what this one names is still open at all. */
   retain(configuration: Configuration): void {
-    for (const fd of this.#owners.keys()) this.#told.add(fd);
+    for (const fd of this.#owners.keys()) this.#told.set(fd, 0);
     this.settle(configuration);
   }
 }
@@ -64,10 +73,12 @@ function numbersOf({ listeners, admin }: Configuration): { who: string; fd: numb
   return bound.flatMap(({ who, address: { kind, fd }, owner }) => (kind === 'fd' ? [{ who, fd, owner }] : []));
 }
 
-function isSocket(fd: number): boolean {
+/** Of a socket; 0 for what is none. */
+function inodeOf(fd: number): number {
   try {
-    return fstatSync(fd).isSocket();
+    const found = fstatSync(fd);
+    return found.isSocket() ? found.ino : 0;
   } catch {
-    return false;
+    return 0;
   }
 }

@@ -83,6 +83,38 @@ test('the admin listener keeps a socket that was handed over through an upgrade,
   );
 });
 
+test('a reload that fails leaves a socket that it would have taken as it was, for the next one', async (t) => {
+  const [first, second] = [await listening(t), await listening(t)];
+  const folder = temporaryFolder(t);
+  const [file, taken] = [join(folder, 'millrace.yaml'), join(folder, 'taken.sock')];
+  const other = createServer().listen(taken);
+  t.after(() => void other.close());
+  await once(other, 'listening');
+  const configure = (...listeners: string[]): void =>
+    writeFileSync(file, `workers: 1\nadmin: { bind: "127.0.0.1:0" }\n${documentOf(...listeners)}`);
+  configure('web: "fd:3"');
+  const proxy = startMillrace(t, ['run', '-c', file], { LISTEN_FDS: '2' }, undefined, [
+    first.descriptor,
+    second.descriptor,
+  ]);
+  first.close();
+  second.close();
+  await proxy.address('web');
+  const admin = await Admin.of(proxy);
+  configure('web: "fd:3"', 'more: "fd:4"', `path: "unix:${taken}"`);
+  const failed = await admin.post('/v1/reload');
+  assert.equal(failed.status, 409, JSON.stringify(failed.body));
+  assert.match(JSON.stringify(failed.body), /listener path: .*the address is in use/);
+  // The kernel keeps it for whoever listens next.
+  const early = await connectPeer(t, second.port);
+  early.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  configure('web: "fd:3"', 'more: "fd:4"');
+  const { status, body } = await admin.post('/v1/reload');
+  assert.equal(status, 200, JSON.stringify(body));
+  assert.match(await early.receiveAll(), /more$/);
+  assert.match(await ask(t, first.port), /web$/);
+});
+
 test('a number stays with whoever has it, a listener or the admin listener, until it is let go', () => {
   const proxy = new HandedSockets(new Map([[3, 'nobody']]), null);
   const listener = configurationOf(documentOf('web: "fd:3"'));
