@@ -1,13 +1,14 @@
 // The admin listener: JSON over HTTP for whoever operates the proxy. Never on the way of anybody's requests, so it is
 // Node's own server, with small limits.
 
+import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { type Address, formatAddress, isLocal, isLoopback } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import type { AdminOptions } from '../config/configuration.ts';
 import { descriptorOf } from '../io/receive.ts';
-import { listen, removePath } from '../server/port.ts';
+import { type InheritedSockets, listen, removePath, whyNoSocket } from '../server/port.ts';
 import { Access } from './access.ts';
 import { type Api, type Reply, refused } from './api.ts';
 
@@ -27,23 +28,35 @@ export class AdminServer {
   /** As asked for. */
   readonly bind: Address;
   readonly #server: Server;
+  readonly #log: Log;
+  /** A listening socket that somebody has opened for us, not accepted from yet; -1 for none. */
+  #waiting = -1;
+  #bound: Address;
   #access: Access | null = null;
   /** Requests that came before anybody may be answered. */
   #early: (() => void)[] = [];
   #handedOver = false;
+  #stopped = false;
   #open = 0;
   /** Connections with no request that is being answered, those that have waited longest first. */
   readonly #idle = new Set<Socket>();
+  /** Under way, also while their requests have yet to arrive completely. */
+  readonly #replies = new Set<ServerResponse>();
 
   private constructor(server: Server, options: AdminOptions, api: Api, log: Log) {
     this.#server = server;
+    this.#log = log;
     this.bind = options.bind;
+    this.#bound = options.bind;
     server.on('error', (error) => log.limited('admin', 1000).error('admin listener failed', { error }));
     server.on('connection', (socket) => this.#welcome(socket));
     server.on('request', (request, response) => {
       const { socket } = request;
       this.#idle.delete(socket);
+      this.#replies.add(response);
+      if (this.#stopped) response.setHeader('Connection', 'close');
       response.on('close', () => {
+        this.#replies.delete(response);
         if (!socket.destroyed) this.#idle.add(socket);
       });
       const act = (): void => void answer(this.#access!, api, request, response, log);
@@ -53,14 +66,14 @@ export class AdminServer {
   }
 
   /**
-   * Binds, or takes over the listening socket `inherited` (-1 for none), or says why that cannot be. Answers by `api` once
-   * somebody is admitted.
+   * Binds, or takes over the listening socket `inherited`, or says why that cannot be. Answers by `api` once somebody is
+   * admitted: until then whoever has the socket that is taken over does.
    */
   static async start(
     options: AdminOptions,
     api: Api,
     log: Log,
-    inherited = -1,
+    inherited: InheritedSockets | null = null,
   ): Promise<AdminServer | { fault: string }> {
     const server = createServer({
       headersTimeout: HEAD_MS,
@@ -71,36 +84,54 @@ export class AdminServer {
     });
     server.maxConnections = MOST_CONNECTIONS + RESERVE;
     const { bind } = options;
-    const fault = await listen(server, bind, { shared: false, descriptor: inherited, mode: 0o600 });
+    const there = inherited?.descriptors[0] ?? (bind.kind === 'fd' ? bind.fd : -1);
+    const fault =
+      there >= 0 ? whyNoSocket(there) : await listen(server, bind, { shared: false, descriptor: -1, mode: 0o600 });
     if (fault !== '') return { fault: `admin: ${formatAddress(bind)}: ${fault}` };
-    // Who is let in is decided by the address: one that was handed over must be what was asked for.
-    if (!isAt(server.address(), bind)) {
-      server.close();
-      return { fault: `admin: ${formatAddress(bind)}: the socket that was handed over is bound elsewhere` };
-    }
+    if (inherited !== null && !isAt(inherited.bound, bind)) return { fault: `admin: ${ELSEWHERE}` };
     const started = new AdminServer(server, options, api, log);
-    // Until we are to answer, whoever handed it over does.
-    started.#handedOver = inherited >= 0;
+    started.#waiting = there;
+    started.#handedOver = there >= 0;
+    if (there < 0) started.#look();
+    else if (inherited !== null) started.#bound = inherited.bound;
     return started;
   }
 
-  /** As bound. */
-  get address(): string {
-    const bound = this.#server.address();
-    if (bound === null || typeof bound === 'string') return formatAddress(this.bind);
-    return formatAddress({ kind: 'tcp', host: bound.address, port: bound.port, path: '', fd: -1 });
+  /** As bound; a socket that was named by its number tells where it is once somebody is admitted. */
+  get bound(): Address {
+    return this.#bound;
   }
 
   /** The number of its listening socket, for a process that is to have it as well. */
   get descriptor(): number {
-    return descriptorOf(this.#server as never);
+    return this.#waiting >= 0 ? this.#waiting : descriptorOf(this.#server as never);
   }
 
   /** These may call from now on. */
   admit(options: AdminOptions): void {
     if (this.#access === null) this.#handedOver = false;
     this.#access = new Access(options);
+    this.#begin();
     for (const act of this.#early.splice(0)) act();
+  }
+
+  /** Listens at what was opened by somebody else. Node does so before it returns. */
+  #begin(): void {
+    if (this.#waiting < 0) return;
+    this.#server.listen({ fd: this.#waiting });
+    this.#waiting = -1;
+    this.#look();
+    // Who is let in is decided by the address: one that was handed over must be what was asked for.
+    if (!this.#server.listening || isAt(this.#bound, this.bind)) return;
+    this.#log.error('admin listener failed', { fault: ELSEWHERE });
+    this.#server.close();
+  }
+
+  #look(): void {
+    const bound = this.#server.address();
+    // Node knows no path of a unix socket that was handed over.
+    if (bound !== null && typeof bound === 'object')
+      this.#bound = { kind: 'tcp', host: bound.address, port: bound.port, path: '', fd: -1 };
   }
 
   /** Whoever connects and says nothing must not keep others out. */
@@ -121,22 +152,35 @@ export class AdminServer {
     this.#handedOver = true;
   }
 
-  /** Accepts nothing more; what is being answered is. */
+  /** Accepts nothing more; what is being answered is, and then its connection is closed: who may call is not known here any more. */
   stop(): void {
+    this.#stopped = true;
+    // From here on Node looks after nobody who is slow.
     this.#server.close();
+    for (const response of this.#replies) if (!response.headersSent) response.setHeader('Connection', 'close');
     if (this.#access === null) this.#server.closeAllConnections();
-    else this.#server.closeIdleConnections();
+    else if (this.#handedOver) {
+      // Who has just connected would be let in by the successor too, and can no longer reach it by this connection.
+      setTimeout(() => this.#breakOff(), HEAD_MS).unref();
+    } else this.#breakOff();
     if (!this.#handedOver) removePath(this.bind);
+  }
+
+  /** Connections end on which no whole request is there to be answered; what comes on the others is refused. */
+  #breakOff(): void {
+    this.#access = new Access({ bind: this.bind, token: randomUUID() });
+    for (const socket of this.#idle) socket.destroy();
+    for (const { req } of this.#replies) if (!req.complete) req.socket.destroy();
   }
 }
 
+const ELSEWHERE = 'the socket that was handed over is bound elsewhere';
+
 /** Whether a server that is bound to `bound` is where `bind` says, and reached by nobody else. */
-export function isAt(bound: AddressInfo | string | null, bind: Address): boolean {
+export function isAt(bound: Address, bind: Address): boolean {
   if (bind.kind === 'fd') return true;
-  // Node knows no path of a unix socket that was handed over.
-  if (bind.kind === 'unix') return bound === null || typeof bound === 'string';
-  if (bound === null || typeof bound === 'string') return false;
-  return (bind.port === 0 || bind.port === bound.port) && (!isLocal(bind) || isLoopback(bound.address));
+  if (bind.kind === 'unix' || bound.kind !== 'tcp') return bound.kind === bind.kind;
+  return (bind.port === 0 || bind.port === bound.port) && (!isLocal(bind) || isLoopback(bound.host));
 }
 
 async function answer(

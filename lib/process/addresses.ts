@@ -3,6 +3,7 @@
 
 import { type Address, formatAddress } from '../base/address.ts';
 import type { Configuration } from '../config/configuration.ts';
+import type { InheritedSockets } from '../server/port.ts';
 import { type BoundPort, keysOf } from '../server/server.ts';
 import { findStrangers } from '../server/stranger.ts';
 import type { Order } from './channel.ts';
@@ -48,7 +49,7 @@ export class Addresses {
 
   /** What was probed last has been given up: `configuration` still holds. */
   giveUp(configuration: Configuration): void {
-    this.#handed.settle(configuration);
+    this.#handed.giveUp(configuration);
   }
 
   /** A configuration has taken effect: ports that were found for what it does not have are not ours any more. */
@@ -71,14 +72,15 @@ export class Addresses {
     return this.#bound.has(key) || this.#inheritance.has(key);
   }
 
-  /** The socket of an admin listener at this very address that was handed over, -1 without one. */
-  takeAdmin(bind: Address): number {
-    return this.#inheritance.take(adminKey(bind), 0, 1)?.descriptors[0] ?? -1;
+  /** The socket of an admin listener at this very address that was handed over, null without one. */
+  takeAdmin(bind: Address): InheritedSockets | null {
+    return this.#inheritance.take(adminKey(bind), 0, 1);
   }
 
-  /** All that was handed over and is wanted has been taken. */
-  closeRest(): void {
+  /** All that was handed over and is wanted by `configuration` has been taken. */
+  closeRest(configuration: Configuration): void {
     this.#inheritance.closeRest();
+    if (this.#inheritance.succeeds) this.#handed.retain(configuration);
   }
 }
 

@@ -3,6 +3,7 @@
 import { Api } from '../admin/api.ts';
 import type { Control } from '../admin/control.ts';
 import { AdminServer } from '../admin/server.ts';
+import { formatAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import type { AdminOptions } from '../config/configuration.ts';
 import { readEndpoint } from '../config/endpoint-list.ts';
@@ -28,7 +29,7 @@ export class AdminDoor {
 
   /** As bound, '' without one. */
   get address(): string {
-    return this.#server?.address ?? '';
+    return this.#server === null ? '' : formatAddress(this.#server.bound);
   }
 
   /** Binds what `options` say, unless that has to wait for `move`. */
@@ -48,8 +49,8 @@ export class AdminDoor {
     const moved = await this.#start(options);
     if (moved instanceof AdminServer) return moved;
     const back = await this.#start(before);
+    if (back instanceof AdminServer) this.#admit(back, before);
     this.#server = back instanceof AdminServer ? back : null;
-    this.#server?.admit(before);
     if ('fault' in back) this.#log.error('the admin listener is lost', { fault: back.fault });
     return moved;
   }
@@ -57,7 +58,7 @@ export class AdminDoor {
   /** What was prepared holds: who may call is answered. */
   commit(next: NextAdmin, options: AdminOptions | null): void {
     if (next !== this.#server) this.#server?.stop();
-    if (options !== null) next?.admit(options);
+    if (options !== null && next !== null) this.#admit(next, options);
     this.#server = next;
     this.#options = options;
   }
@@ -70,8 +71,8 @@ export class AdminDoor {
   /** Its socket, for a successor. */
   get sockets(): readonly HandedSocket[] {
     if (this.#server === null) return [];
-    const { bind, descriptor } = this.#server;
-    return [{ key: adminKey(bind), address: bind, descriptor }];
+    const { bind, bound, descriptor } = this.#server;
+    return [{ key: adminKey(bind), address: bound, descriptor }];
   }
 
   /** Whoever asks from now on is answered by the successor. */
@@ -83,6 +84,11 @@ export class AdminDoor {
 
   stop(): void {
     this.#server?.stop();
+  }
+
+  #admit(server: AdminServer, options: AdminOptions): void {
+    server.admit(options);
+    if (server !== this.#server) this.#log.info('admin API', { address: formatAddress(server.bound) });
   }
 
   #stays(options: AdminOptions): boolean {
@@ -98,8 +104,6 @@ export class AdminDoor {
 
   async #start(options: AdminOptions): Promise<AdminServer | StartFault> {
     const inherited = this.#addresses.takeAdmin(options.bind);
-    const started = await AdminServer.start(options, this.#api, this.#log, inherited);
-    if (started instanceof AdminServer) this.#log.info('admin API', { address: started.address });
-    return started;
+    return AdminServer.start(options, this.#api, this.#log, inherited);
   }
 }

@@ -14,15 +14,18 @@ export type HandedOver = Record<string, { bound: string; descriptors: number[] }
 /** First descriptor that a service manager hands over (sd_listen_fds(3)). */
 const FIRST_LISTENED = 3;
 
+/** Whose socket it is that a configuration knows by a number; 'nobody' as long as either may have it. */
+export type Owner = 'listener' | 'admin' | 'nobody';
+
 export class Inheritance {
-  static readonly none = new Inheritance(new Map(), new Set(), false);
-  /** Numbers that a configuration may know sockets by (`fd:N`). */
-  readonly numbers: ReadonlySet<number>;
+  static readonly none = new Inheritance(new Map(), new Map(), false);
+  /** Numbers that a configuration may know sockets by (`fd:N`), and who may. */
+  readonly numbers: ReadonlyMap<number, Owner>;
   /** All that there is comes from a predecessor. */
   readonly succeeds: boolean;
   readonly #sockets: Map<string, Sockets>;
 
-  private constructor(sockets: Map<string, Sockets>, numbers: ReadonlySet<number>, succeeds: boolean) {
+  private constructor(sockets: Map<string, Sockets>, numbers: ReadonlyMap<number, Owner>, succeeds: boolean) {
     this.#sockets = sockets;
     this.numbers = numbers;
     this.succeeds = succeeds;
@@ -41,8 +44,11 @@ export class Inheritance {
       return { fault: `${SOCKETS_VARIABLE} is not what a predecessor sets: it must not be set by anybody else` };
     }
     // What a service manager has told our predecessor does not hold here: these are other numbers.
-    const named = [...sockets.keys()].filter((key) => /^fd:\d+$/.test(key)).map((key) => Number(key.slice(3)));
-    return new Inheritance(sockets, new Set(named), true);
+    const numbers = [...sockets.keys()].flatMap((key): [number, Owner][] => {
+      const [, admin, fd] = /^(admin )?fd:(\d+)$/.exec(key) ?? [];
+      return fd === undefined ? [] : [[Number(fd), admin === undefined ? 'listener' : 'admin']];
+    });
+    return new Inheritance(sockets, new Map(numbers), true);
   }
 
   has(key: string): boolean {
@@ -102,11 +108,11 @@ function readSockets(text: string): Map<string, Sockets> | null {
   return sockets;
 }
 
-function listened({ LISTEN_FDS, LISTEN_PID }: NodeJS.ProcessEnv, pid: number): ReadonlySet<number> {
+function listened({ LISTEN_FDS, LISTEN_PID }: NodeJS.ProcessEnv, pid: number): ReadonlyMap<number, Owner> {
   const count = Number(LISTEN_FDS ?? 0);
   const meant = LISTEN_PID === undefined || Number(LISTEN_PID) === pid;
-  if (!meant || !Number.isInteger(count) || count < 0 || count > MOST_LISTENED) return new Set();
-  return new Set(Array.from({ length: count }, (_, at) => FIRST_LISTENED + at));
+  if (!meant || !Number.isInteger(count) || count < 0 || count > MOST_LISTENED) return new Map();
+  return new Map(Array.from({ length: count }, (_, at) => [FIRST_LISTENED + at, 'nobody']));
 }
 
 /** More than anybody hands over. */

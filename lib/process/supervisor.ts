@@ -135,7 +135,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements Contro
       supervisor.#departure.finish('failed');
       return { fault };
     }
-    supervisor.#addresses.closeRest();
+    supervisor.#addresses.closeRest(configuration);
     const { standstillMs = STANDSTILL_MS } = options;
     supervisor.#timer = setInterval(() => supervisor.#crew.look(performance.now(), standstillMs), standstillMs / LOOKS);
     supervisor.#timer.unref();

@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { type Address, formatAddress } from '../base/address.ts';
 import { acceptFrom, copyFrom, descriptorOf, type ReadingSocket } from '../io/receive.ts';
+import { whereListens } from './stranger.ts';
 
 /** Connections that the kernel keeps for us while we are busy; it lowers this to net.core.somaxconn. */
 const BACKLOG = 4096;
@@ -48,7 +49,7 @@ export class Port {
   readonly #server: NetServer;
   /** It is a unix socket: also one that was handed over, which the address does not tell. Node knows no address of those. */
   #local = false;
-  /** A predecessor's, not accepted from yet; -1 for none. */
+  /** Somebody else's, not accepted from yet; -1 for none. */
   #waiting: number;
   #bound: Address;
   #owner: Accepting | null = null;
@@ -67,8 +68,15 @@ export class Port {
     if (waiting < 0) this.#look();
   }
 
-  /** Binds an address; answers why not in words. What comes before it has an owner waits for one. */
+  /**
+   * Binds an address; answers why not in words. What comes before it has an owner waits for one. A descriptor that listens
+   * already is not touched before: whoever gives up leaves it as it was.
+   */
   static async bind(address: Address, options: PortOptions): Promise<Port | { readonly fault: string }> {
+    if (address.kind === 'fd' && options.descriptor < 0) {
+      const there = await whereListens(address.fd, address);
+      if (there !== null) return new Port(address, newServer(), address.fd, there);
+    }
     const server = newServer();
     const fault = await listen(server, address, options);
     if (fault !== '') return { fault: `${formatAddress(address)}: ${fault}` };
@@ -80,7 +88,8 @@ export class Port {
    * waits in the kernel, where whoever else has the socket may take it, also if there never is an owner.
    */
   static inherit(address: Address, descriptor: number, bound: Address): Port | { readonly fault: string } {
-    if (!isSocket(descriptor)) return { fault: `${formatAddress(address)}: ${FAULTS['ENOTSOCK']}` };
+    const fault = whyNoSocket(descriptor);
+    if (fault !== '') return { fault: `${formatAddress(address)}: ${fault}` };
     return new Port(address, newServer(), descriptor, bound);
   }
 
@@ -124,6 +133,10 @@ export class Port {
   /** Closes at once. */
   close(): void {
     for (const socket of this.#held.splice(0)) socket.destroy();
+    if (this.#waiting >= 0 && this.asked.kind === 'fd') {
+      this.#waiting = -1;
+      return;
+    }
     // Where we never accepted the predecessor still does, and its path is not ours.
     const mine = this.#waiting < 0 && !this.#handedOver;
     // Only a server can close it, and this one accepts nothing before the loop turns.
@@ -174,11 +187,12 @@ function newServer(): NetServer {
   return createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
 }
 
-function isSocket(descriptor: number): boolean {
+/** '' for the descriptor of a socket, or what is wrong with it, in words. */
+export function whyNoSocket(descriptor: number): string {
   try {
-    return fstatSync(descriptor).isSocket();
+    return fstatSync(descriptor).isSocket() ? '' : FAULTS['ENOTSOCK']!;
   } catch {
-    return false;
+    return FAULTS['EBADF']!;
   }
 }
 

@@ -47,8 +47,24 @@ export async function findStrangers<Asked extends AskedAddress>(asked: readonly 
   );
 }
 
-/** Listening sockets on these ports. A table that is not there has none. */
-async function readTable(file: string, ports: ReadonlySet<number>): Promise<Listening[]> {
+/** Where a socket of ours listens; null when it does not yet, or where there are no tables. Of a unix socket it is `named`. */
+export async function whereListens(descriptor: number, named: Address): Promise<Address | null> {
+  const own = await inodeOf(descriptor);
+  if (own === '') return null;
+  for (const [file, every] of [
+    ['/proc/net/tcp', '0.0.0.0'],
+    ['/proc/net/tcp6', '::'],
+  ] as const) {
+    const found = (await readTable(file, null)).find(({ inode }) => inode === own);
+    if (found !== undefined) return { kind: 'tcp', host: found.host || every, port: found.port, path: '', fd: -1 };
+  }
+  // `Num RefCount Protocol Flags Type St Inode Path`; the flag is __SO_ACCEPTCON.
+  const text = await readFile('/proc/net/unix', 'latin1').catch(() => '');
+  return new RegExp(`^\\S+ \\S+ \\S+ 00010000 \\S+ \\S+ +${own}( |$)`, 'm').test(text) ? named : null;
+}
+
+/** Listening sockets on these ports, null for all. A table that is not there has none. */
+async function readTable(file: string, ports: ReadonlySet<number> | null): Promise<Listening[]> {
   const text = await readFile(file, 'latin1').catch(() => '');
   const found: Listening[] = [];
   for (const line of text.split('\n')) {
@@ -56,7 +72,7 @@ async function readTable(file: string, ports: ReadonlySet<number>): Promise<List
     const columns = line.trim().split(/\s+/);
     if (columns[3] !== LISTENING) continue;
     const [host = '', port = ''] = columns[1]!.split(':');
-    if (ports.has(Number.parseInt(port, 16))) {
+    if (ports === null || ports.has(Number.parseInt(port, 16))) {
       found.push({ host: hostOf(host), port: Number.parseInt(port, 16), inode: columns[9] ?? '' });
     }
   }

@@ -4,34 +4,62 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { isAt } from '../../lib/admin/server.ts';
 import { type Address, parseAddress } from '../../lib/base/address.ts';
 import { Admin } from '../support/admin.ts';
 import { connectPeer } from '../support/peer.ts';
-import { freePort, type Millrace, startMillrace, temporaryFolder } from '../support/process.ts';
+import {
+  freePort,
+  type Millrace,
+  type Program,
+  ROOT,
+  startMillrace,
+  startProgram,
+  temporaryFolder,
+} from '../support/process.ts';
 
+const PROGRAM = join(ROOT, 'test/support/admin-program.ts');
 const TOKEN = 'correct-horse-battery-staple';
 
 test('a socket that is bound elsewhere, or reached by others, is not the one that was asked for', () => {
-  const tcp = (address: string, port: number) => ({ address, port, family: address.includes(':') ? 'IPv6' : 'IPv4' });
   for (const [bound, asked, fits] of [
-    [tcp('127.0.0.1', 9901), '127.0.0.1:9901', true],
-    [tcp('127.0.0.1', 9902), '127.0.0.1:9901', false],
-    [tcp('127.0.0.1', 9902), '127.0.0.1:0', true],
-    [tcp('::1', 9901), 'localhost:9901', true],
-    [tcp('0.0.0.0', 9901), '127.0.0.1:9901', false],
-    [tcp('::', 9901), 'localhost:9901', false],
-    [tcp('::', 9901), ':9901', true],
-    [tcp('127.0.0.1', 9901), 'unix:/run/a.sock', false],
-    [null, 'unix:/run/a.sock', true],
-    ['/run/a.sock.12', 'unix:/run/a.sock', true],
-    [null, '127.0.0.1:9901', false],
+    ['127.0.0.1:9901', '127.0.0.1:9901', true],
+    ['127.0.0.1:9902', '127.0.0.1:9901', false],
+    ['127.0.0.1:9902', '127.0.0.1:0', true],
+    ['[::1]:9901', 'localhost:9901', true],
+    ['0.0.0.0:9901', '127.0.0.1:9901', false],
+    ['[::]:9901', 'localhost:9901', false],
+    ['[::]:9901', ':9901', true],
+    ['127.0.0.1:9901', 'unix:/run/a.sock', false],
+    ['unix:/run/a.sock', 'unix:/run/a.sock', true],
+    ['unix:/run/a.sock', '127.0.0.1:9901', false],
+    ['127.0.0.1:9901', 'fd:3', true],
   ] as const) {
-    assert.equal(isAt(bound, parseAddress(asked) as Address), fits, `${JSON.stringify(bound)} for ${asked}`);
+    assert.equal(isAt(parseAddress(bound) as Address, parseAddress(asked) as Address), fits, `${bound} for ${asked}`);
   }
+});
+
+test('who asks while a successor gets ready is answered by the predecessor when that gives up', async (t) => {
+  const opener = createServer().listen(0, '127.0.0.1');
+  await once(opener, 'listening');
+  const { _handle } = opener as unknown as { _handle: { fd: number } };
+  const { port } = opener.address() as AddressInfo;
+  const start = async (...args: string[]): Promise<Program> => {
+    const program = startProgram(t, process.execPath, [PROGRAM, ...args], {}, [_handle.fd]);
+    await program.until(({ out }) => out.includes('prepared'), 'its word');
+    return program;
+  };
+  const [predecessor, successor] = [await start('idle'), await start()];
+  opener.close();
+  const peers = await Promise.all(Array.from({ length: 5 }, () => connectPeer(t, port)));
+  for (const peer of peers) peer.send(`GET /v1/ready HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: close\r\n\r\n`);
+  successor.process.stdin!.write('stop\n');
+  await successor.until(({ out }) => out.includes('did stop'), 'its end');
+  predecessor.process.stdin!.write('admit\n');
+  for (const peer of peers) assert.match(await peer.receiveAll(), /^HTTP\/1\.1 200 /);
 });
 
 test('an upgrade takes the admin socket over at the same address alone: another one begins with its own', async (t) => {
@@ -86,6 +114,27 @@ test('connections that say nothing keep nobody out, and are closed soon', async 
   const refused = await connectPeer(t, port);
   refused.send(`GET /v1/ready HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
   assert.match(await refused.receiveAll(), /^HTTP\/1\.1 401 /);
+});
+
+test('with its address and token an admin listener takes along whoever has connected and not asked yet', async (t) => {
+  const [before, after] = [await freePort(), await freePort()];
+  const { proxy, configure } = await start(t, `{ bind: "127.0.0.1:${before}", token: ${TOKEN} }`);
+  const head = (line: string): string =>
+    `${line} HTTP/1.1\r\nHost: 127.0.0.1:${before}\r\nAuthorization: Bearer ${TOKEN}\r\n`;
+  const change = `${head('POST /v1/reload')}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n`;
+  const [silent, slow, upload, reload] = await Promise.all([0, 1, 2, 3].map(() => connectPeer(t, before)));
+  slow!.send(head('GET /v1/ready'));
+  upload!.send(`${change}{`);
+  // The last one says that the ones before have arrived.
+  const admin = new Admin(before);
+  assert.equal((await admin.call({ path: '/v1/ready', fields: { authorization: `Bearer ${TOKEN}` } })).status, 200);
+  configure(`{ bind: "127.0.0.1:${after}", token: another-${TOKEN} }`);
+  reload!.send(`${change}{}`);
+  assert.match(await reload!.receiveAll(), /^HTTP\/1\.1 200 [\s\S]*\r\nConnection: close\r\n/i, proxy.err);
+  silent!.send(`${head('GET /v1/ready')}\r\n`);
+  slow!.send('\r\n');
+  upload!.send('}');
+  for (const peer of [silent, slow, upload]) assert.equal(await peer!.receiveAll(), '');
 });
 
 /** A proxy with this admin listener, or another from the next reload or upgrade on. */

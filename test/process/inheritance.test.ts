@@ -56,7 +56,7 @@ test('a descriptor that was not even open leaves nothing to close', () => {
 });
 
 test('descriptors may be named that a service manager or a predecessor announces, to this process', () => {
-  const numbers = (environment: NodeJS.ProcessEnv): number[] => [...claim(environment, 77).numbers];
+  const numbers = (environment: NodeJS.ProcessEnv): number[] => [...claim(environment, 77).numbers.keys()];
   assert.deepEqual(numbers({}), []);
   assert.deepEqual(numbers({ LISTEN_FDS: '2', LISTEN_PID: '77' }), [3, 4]);
   assert.deepEqual(numbers({ LISTEN_FDS: '1' }), [3]);
@@ -65,6 +65,13 @@ test('descriptors may be named that a service manager or a predecessor announces
   // Under the names that they had before; what a service manager told the predecessor holds no more.
   const sockets = handed({ 'fd:5': [4], '127.0.0.1:80': [5, 6], 'fd:x': [7] });
   assert.deepEqual(numbers({ [SOCKETS_VARIABLE]: sockets, LISTEN_FDS: '4' }), [5]);
+  // Each for whoever had it.
+  const both = handed({ 'fd:5': [4], 'admin fd:6': [5], 'admin 127.0.0.1:80': [6] });
+  const owners = [...claim({ [SOCKETS_VARIABLE]: both }).numbers];
+  assert.deepEqual(owners, [
+    [5, 'listener'],
+    [6, 'admin'],
+  ]);
 });
 
 /** What a predecessor does not say. */

@@ -6,7 +6,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { type AddressInfo, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type Address, formatAddress } from '../../lib/base/address.ts';
-import { findStrangers } from '../../lib/server/stranger.ts';
+import { findStrangers, whereListens } from '../../lib/server/stranger.ts';
 import { startProgram } from '../support/process.ts';
 
 const linux = { skip: process.platform !== 'linux' };
@@ -49,6 +49,16 @@ test(
     assert.ok(most >= 1 && most <= 4, `${most} at once`);
   },
 );
+
+test('where a socket of our own listens is told, and nothing of what does not listen', linux, async (t) => {
+  const { port, descriptor } = await listenHere(t, 0);
+  const named = { kind: 'fd', host: '', port: 0, path: '', fd: descriptor } as const;
+  assert.equal(formatAddress((await whereListens(descriptor, named))!), `127.0.0.1:${port}`);
+  const file = await fs.open('/dev/null');
+  t.after(() => file.close());
+  assert.equal(await whereListens(file.fd, named), null);
+  assert.equal(await whereListens(1_000_000, named), null);
+});
 
 function at(port: number, kind: Address['kind'] = 'tcp'): { address: Address; descriptor: number } {
   return { address: { kind, host: '127.0.0.1', port, path: '', fd: -1 }, descriptor: -1 };
