@@ -55,6 +55,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   #endpoint: Endpoint | null = null;
   /** Where dials have failed. */
   readonly #tried: Endpoint[] = [];
+  /** Which of them were tried for what they answered: they may be asked again when no other has room. */
+  readonly #answering: Endpoint[] = [];
   /** Which of them have asked to be left alone. */
   readonly #resting = new Resting();
   #upstream: Upstream | null = null;
@@ -112,6 +114,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#awaitsContinue = false;
     this.#endpoint = null;
     this.#tried.length = 0;
+    this.#answering.length = 0;
     if (this.#resting.size > 0) this.#resting.clear();
     exchange.reply.source = this;
     cluster.begun();
@@ -355,6 +358,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#leaveEndpoint();
     upstream.abandon(this);
     this.#tell('endpoint answers with an error, trying again', endpoint, badStatus(status));
+    this.#answering.push(endpoint);
     this.#waitAndTry(endpoint);
     return true;
   }
@@ -483,7 +487,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
    */
   #acquire(): Upstream | null {
     const cluster = this.#cluster;
-    const endpoint = this.#boundEndpoint() ?? cluster.pickAvailable(this.#tried, this.#hash);
+    const endpoint =
+      this.#boundEndpoint() ?? cluster.pickAvailable(this.#tried, this.#hash) ?? this.#answeringEndpoint();
     // Who is woken in vain keeps its place in the queue, and its deadline.
     const waiting = this.queue !== null;
     if (endpoint === null) {
@@ -515,6 +520,12 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const endpoint = this.#bound;
     if (endpoint === null || this.#tried.includes(endpoint)) return null;
     return this.#cluster.take(endpoint) ? endpoint : null;
+  }
+
+  /** One that has answered with an error, and is well and has room: better than to wait for one that has none. */
+  #answeringEndpoint(): Endpoint | null {
+    for (const one of this.#answering) if (!this.#isResting(one) && this.#cluster.take(one)) return one;
+    return null;
   }
 
   #dial(endpoint: Endpoint): void {

@@ -43,7 +43,11 @@ export class Choice {
     const chosen = this.#find(tried, hash);
     if (chosen === null || chosen.pool.available) return begin(chosen);
     // Of the same level: one that is only busy does not make backups of others.
-    return begin(this.picker.other(hash, (one) => one.pool.available && this.#isUsable(one) && !tried.includes(one)));
+    const { picker } = this;
+    const other = picker.other(hash, (one) => hasRoom(one) && this.#isUsable(one) && !tried.includes(one));
+    if (other !== null || !tried.includes(chosen)) return begin(other);
+    // Nobody is left that has not been tried, so that all are as good as this one.
+    return begin(picker.other(hash, (one) => hasRoom(one) && this.#isUsable(one)));
   }
 
   /** Whether `pickAvailable` would find somebody for those who have tried nobody. */
@@ -84,6 +88,10 @@ export class Choice {
     }
     return null;
   }
+}
+
+function hasRoom({ pool }: Endpoint): boolean {
+  return pool.available;
 }
 
 function begin(chosen: Endpoint | null): Endpoint | null {

@@ -95,6 +95,20 @@ test('who was tried is not chosen again because another is full', () => {
   assert.equal(spare.pickAvailable([spare.endpoints[1]!], 0), null);
 });
 
+test('when all have been tried one with room is as good as any', () => {
+  for (const balance of POLICIES) {
+    const cluster = clusterOf([{}, {}], { balance });
+    const [a, b] = cluster.endpoints as [Endpoint, Endpoint];
+    fill(a);
+    for (let turn = 0; turn < 6; turn++) {
+      assert.equal(cluster.pickAvailable([a, b], turn), b, balance);
+      assert.equal(cluster.pickAvailable([b, a], turn), b, balance);
+    }
+    fill(b);
+    assert.equal(cluster.pickAvailable([a, b], 0), null, balance);
+  }
+});
+
 const POLICIES: readonly Policy[] = ['round-robin', 'least-requests', 'random', 'hash', 'first', 'latency'];
 
 test('the keys of a full endpoint are spread over all others, and each goes to the same one', () => {
