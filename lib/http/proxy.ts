@@ -222,7 +222,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     }
     const interim = head.status < 200;
     const { sticky } = this.#cluster;
-    if (sticky !== null && !interim && this.#bound !== this.#endpoint)
+    if (sticky !== null && !interim && this.#bound !== this.#endpoint && !this.#isOnlyBusy())
       reply.added += sticky.line(this.#endpoint!, this.#exchange!.client.scheme === 'https');
     if (this.#awaitsContinue) {
       this.#awaitsContinue = false;
@@ -520,6 +520,11 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const endpoint = this.#bound;
     if (endpoint === null || this.#tried.includes(endpoint)) return null;
     return this.#cluster.take(endpoint) ? endpoint : null;
+  }
+
+  /** Whether the client's own endpoint is well, so that it comes back to it when there is room. */
+  #isOnlyBusy(): boolean {
+    return this.#bound?.standing.eligible === true && !this.#tried.includes(this.#bound);
   }
 
   /** One that has answered with an error, and is well and has room: better than to wait for one that has none. */
