@@ -99,7 +99,7 @@ class Tee implements Sink<RequestHead> {
   #send(): void {
     const kept = this.#kept;
     this.#kept = null;
-    const endpoint = kept === null ? null : this.#cluster.pickAvailable([], this.#hash);
+    const endpoint = kept === null ? null : this.#cluster.pickAvailable([], this.#hash, kept);
     if (kept === null || endpoint === null) {
       this.#cluster.stats.copiesDropped++;
       return;
@@ -117,6 +117,7 @@ class Tee implements Sink<RequestHead> {
 
 /** One copy on its way. */
 class Copy implements Guest {
+  /** Also what its endpoint is picked for. */
   readonly #kept: Kept;
   readonly #hash: number;
   readonly #chunked: boolean;
@@ -161,14 +162,14 @@ class Copy implements Guest {
   cancel(): void {
     this.#cluster.stats.copiesFailed++;
     this.#upstream?.abandon(this);
-    if (this.#endpoint !== null) this.#cluster.undecided(this.#endpoint);
+    if (this.#endpoint !== null) this.#cluster.undecided(this.#endpoint, this.#kept);
     this.#end();
   }
 
   anew(): void {
-    this.#cluster.undecided(this.#endpoint!);
+    this.#cluster.undecided(this.#endpoint!, this.#kept);
     this.#end();
-    const endpoint = this.#cluster.pickAvailable([], this.#hash);
+    const endpoint = this.#cluster.pickAvailable([], this.#hash, this.#kept);
     if (endpoint !== null) this.send(endpoint);
     else this.#cluster.stats.copiesFailed++;
   }
@@ -205,7 +206,7 @@ class Copy implements Guest {
     const endpoint = this.#endpoint;
     if (endpoint === null) return;
     this.#cluster.stats.copiesFailed++;
-    blame(this.#cluster, endpoint, this.#upstream, error);
+    blame(this.#cluster, endpoint, this.#upstream, error, this.#kept);
     this.#end();
     const told = { cluster: this.#cluster.name, endpoint: endpoint.name, cause: error.code, detail: error.detail };
     this.#log.limited(`mirror ${error.code}`, 1000).warn('copy of a request not answered', told);
