@@ -325,8 +325,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       const other = this.#cluster.pick(this.#tried, this.#hash, this);
       if (other?.pool.roomy && !this.#isResting(other)) return this.#dial(other);
       if (other !== null) this.#cluster.undecided(other, this);
-      // Its place may have been taken meanwhile.
-      return endpoint.pool.roomy ? this.#dial(endpoint) : this.proceed();
+      // Its place may have been taken meanwhile, or it may be out of use.
+      return endpoint.standing.eligible && endpoint.pool.roomy ? this.#dial(endpoint) : this.proceed();
     }
     if (this.#tryAgain(endpoint, causeOf(error), repeatable)) {
       this.#tell('no answer from endpoint, trying again', endpoint, error);

@@ -71,8 +71,8 @@ export class Choice {
     const other =
       this.picker.other(hash, (one) => this.#isUsable(one) && !tried.includes(one)) ?? this.#newcomer(tried);
     if (other !== null) return other;
-    // Rather one that is said to be ill than one that has just failed.
-    if (tried.length > 0) {
+    // Rather one that is said to be ill than one that has just failed, unless those are never to be asked.
+    if (tried.length > 0 && !this.#strict) {
       for (const one of this.#endpoints) if (!one.standing.draining && !tried.includes(one)) return one;
     }
     return this.#strict && !chosen.standing.eligible ? null : chosen;

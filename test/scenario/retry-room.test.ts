@@ -71,3 +71,31 @@ test('an endpoint that wants to be left alone is not asked again for want of roo
   assert.deepEqual([await answer, asked], ['200 late', 1]);
   await long;
 });
+
+test('a connection that dies under a request is not made anew to an endpoint that has been put out of use', async (t) => {
+  const held = new Map<string, ServerResponse>();
+  let answered = 0;
+  const first = await serve(t, (request, response) => {
+    answered++;
+    if (request.url === '/warm') response.end('warm');
+    else held.set(request.url!, response);
+  });
+  const second = await serve(t, (request, response) => {
+    if (request.url === '/long') held.set(request.url, response);
+    else response.end('second');
+  });
+  const options = 'balance: first\npool: { max: 1, queueTimeout: 10s }\nretries: { attempts: 0 }';
+  const proxy = await startProxy(t, httpTo([first, second], '', options));
+  const cluster = proxy.snapshot.clusters.get('api')!;
+  const ask = async (path: string) => (await fetch(`http://127.0.0.1:${proxy.port('web')}${path}`)).text();
+  assert.equal(await ask('/warm'), 'warm');
+  const dying = ask('/dying');
+  await eventually(() => held.has('/dying'), 'the request');
+  const long = ask('/long');
+  await eventually(() => held.has('/long'), 'the other endpoint to be busy');
+  assert.equal(cluster.change({ kind: 'set', name: first, draining: true }), null);
+  held.get('/dying')!.socket!.destroy();
+  await eventually(() => cluster.waiting === 1 || answered > 2, 'what comes of it');
+  held.get('/long')!.end('long');
+  assert.deepEqual([await long, await dying, answered], ['long', 'second', 2]);
+});

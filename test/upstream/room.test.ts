@@ -175,3 +175,19 @@ test('room at an endpoint on trial is for one, and the others wait in their orde
   cluster.wake();
   assert.deepEqual([one.endpoint, two.endpoint], [b, null]);
 });
+
+test('with panic at 0 % who was tried is rather asked again than one that is said to be ill or put aside', () => {
+  for (const panic of [0, 0.5]) {
+    const cluster = clusterOf([{}, {}, {}], { panic });
+    const [a, down, aside] = cluster.endpoints as [Endpoint, Endpoint, Endpoint];
+    cluster.found(down, 'down', 'x');
+    aside.standing.ejected = true;
+    a.standing.health = 'up';
+    cluster.publish();
+    for (const pick of ['pick', 'pickAvailable'] as const) {
+      const again = cluster[pick]([a], 0);
+      if (panic === 0) assert.equal(again, a);
+      else assert.notEqual(again, a);
+    }
+  }
+});
