@@ -117,7 +117,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#answering.length = 0;
     if (this.#resting.size > 0) this.#resting.clear();
     exchange.reply.source = this;
-    cluster.begun();
+    cluster.begun(retries.budget);
   }
 
   // The request, from the client.

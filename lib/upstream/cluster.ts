@@ -304,10 +304,10 @@ export class Cluster {
     this.undecided(endpoint, who);
   }
 
-  /** An exchange begins: what its share allows is saved. */
-  begun(): void {
+  /** An exchange begins: the part of a retry that it adds to what is allowed, `share`, is saved. */
+  begun(share: number): void {
     this.stats.requests++;
-    this.#budget.save(this.options.retries.budget, this.#load.active);
+    this.#budget.save(share, this.#load.active);
   }
 
   /**
