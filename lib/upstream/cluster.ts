@@ -384,10 +384,12 @@ export class Cluster {
     return this.concurrency !== null || balance === 'latency' || (ejection !== null && ejection.latency > 0);
   }
 
-  /** Whether there are other endpoints now, or others say other things. Their order is nothing. */
+  /** Whether there are other endpoints now, or others say other things. */
   #regroup(quiet = false): boolean {
     const list = this.#members.list();
-    if (this.#roster.matches(list)) return false;
+    // Sources name theirs in another order each time, and most policies go by none.
+    const ordered = this.options.balance === 'first' && this.options.discovery === null;
+    if (this.#roster.matches(list, ordered)) return false;
     const { added, removed } = this.#follow(list);
     if (!quiet) {
       this.#log.info('endpoints have changed', {
