@@ -397,6 +397,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
         this.#resting.forgive(this.#tried, this.#cluster.endpoints, performance.now());
         this.proceed();
       } catch (error) {
+        // Whatever has begun is given back first: the place at the endpoint, and its trial.
+        this.#detach();
         this.#giveUp(crash(error));
       }
       flush();

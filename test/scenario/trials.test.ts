@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import type { Poolable } from '../../lib/upstream/pool.ts';
 import { request } from '../support/http.ts';
 import { connectPeer } from '../support/peer.ts';
 import { eventually } from '../support/process.ts';
@@ -63,4 +64,30 @@ test('a second copy that is outrun gives the trial of its endpoint back', async 
   assert.equal(await (await reply).text(), 'first');
   await eventually(() => cluster.active === 0, 'the end of both');
   assert.equal(standing.trial, 'wanted');
+});
+
+test('a further try that fails for a fault of ours leaves nothing under way, nor a trial', async (t) => {
+  const ill = await serve(t, (_request, response) => response.writeHead(503).end());
+  const well = await serve(t, (_request, response) => response.end());
+  const options = 'balance: first\nejection: { failures: 3 }\nretries: { on: [503], backoff: 1ms }';
+  const proxy = await startProxy(t, httpTo([ill, well], '', options));
+  const cluster = proxy.snapshot.clusters.get('api')!;
+  const second = cluster.endpoints[1]!;
+  let abandoned = 0;
+  const broken = {
+    retire() {},
+    begin() {
+      throw new Error('broken');
+    },
+    abandon() {
+      abandoned++;
+    },
+  };
+  second.pool.opened();
+  second.pool.give(broken as Poolable);
+  second.standing.trial = 'wanted';
+  cluster.publish();
+  const { status } = await fetch(`http://127.0.0.1:${proxy.port('web')}/`);
+  assert.ok(status >= 500, String(status));
+  assert.deepEqual([cluster.active, second.active, second.standing.trial, abandoned], [0, 0, 'wanted', 1]);
 });
