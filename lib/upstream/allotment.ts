@@ -49,6 +49,11 @@ export class Allotment {
     if (this.waiters.size > 0) this.waiters.wake(this.#hasRoom);
   }
 
+  /** As `wake`, in a turn of its own. */
+  wakeSoon(): void {
+    if (this.waiters.size > 0) this.#soon();
+  }
+
   /** Makes the choice anew, now. */
   publish(): void {
     const { endpoints, options } = this.#stock;
@@ -56,7 +61,7 @@ export class Allotment {
     this.#choice = new Choice(endpoints, options, performance.now(), this.#choice, start);
     this.published++;
     this.#renewed(this.#choice);
-    if (this.waiters.size > 0) this.#soon();
+    this.wakeSoon();
   }
 
   /** Standings have changed: there is another choice soon, one for all changes of this turn. */

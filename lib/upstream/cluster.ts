@@ -266,6 +266,11 @@ export class Cluster {
     this.#allotment.wake();
   }
 
+  /** The same for those in the midst of an exchange: who waits goes on in a turn of its own. */
+  wakeSoon(): void {
+    this.#allotment.wakeSoon();
+  }
+
   /** `endpoint` has answered with this status, `tookMs` after it was sent (0: not measured). */
   answered(endpoint: Endpoint, status: number, tookMs: number): void {
     if (status === 502 || status === 503 || status === 504) this.failed(endpoint, `status ${status}`);

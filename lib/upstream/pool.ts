@@ -28,6 +28,8 @@ export class Pool {
   era = 0;
   /** Open connections, idle ones and those being dialed included. */
   open = 0;
+  /** Of these, who serve nobody new and end with what they have. They may last as long as a stream does. */
+  leaving = 0;
   readonly #idle: Poolable[] = [];
   /** Those that serve several at a time, the oldest first so that the others can grow old. */
   readonly #shared: Shareable[] = [];
@@ -48,7 +50,8 @@ export class Pool {
 
   /** Whether one more connection may be opened. */
   get roomy(): boolean {
-    return this.#openMax === 0 || this.open < this.#openMax;
+    // Nobody waits for the end of those that are leaving.
+    return this.#openMax === 0 || this.open - this.leaving < this.#openMax;
   }
 
   get idle(): number {
@@ -89,11 +92,22 @@ export class Pool {
     // Those that die idle are mostly the oldest, at the front.
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
-    if (this.#shared.length > 0) this.dismiss(connection as Shareable);
+    if (this.#shared.length > 0) this.#forget(connection as Shareable);
   }
 
-  /** It serves nobody new, though it is still open. */
-  dismiss(connection: Shareable): void {
+  /** It serves nobody new, though it is still open; `left` is to follow once it is not. */
+  leave(connection: Shareable): void {
+    this.leaving++;
+    this.#forget(connection);
+  }
+
+  /** One that was leaving is gone. */
+  left(): void {
+    this.leaving--;
+    this.open--;
+  }
+
+  #forget(connection: Shareable): void {
     const at = this.#shared.indexOf(connection);
     if (at >= 0) this.#shared.splice(at, 1);
   }
