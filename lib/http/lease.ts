@@ -30,5 +30,7 @@ export function leaseDialed(cluster: Cluster, endpoint: Endpoint, guest: Guest, 
   }
   const gathering = new Gathering(pool);
   gathering.connection = new UpstreamConnection(cluster, endpoint, guest, false, gathering);
+  // It has room for those who wait, but `guest` has yet to learn what it has got.
+  if (cluster.waiting > 0) cluster.wakeSoon();
   return gathering.connection;
 }

@@ -44,9 +44,12 @@ export class Allotment {
     return this.#stock.full ? null : this.#choice.pickAvailable(tried, hash);
   }
 
-  /** There is room for one. */
+  /**
+   * There is room for one or for many: a connection may serve several, and whoever dials one makes room for those behind.
+   * Who is woken may give up, and leave the room to the next.
+   */
   wake(): void {
-    if (this.waiters.size > 0) this.waiters.wake(this.#hasRoom);
+    while (this.waiters.size > 0 && this.waiters.wake(this.#hasRoom) && this.#hasRoom());
   }
 
   /** As `wake`, in a turn of its own. */

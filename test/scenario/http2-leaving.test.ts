@@ -10,8 +10,8 @@ import { eventually } from '../support/wait.ts';
 const api = (proxy: TestProxy) => proxy.snapshot.clusters.get('api')!;
 const endpointOf = (proxy: TestProxy) => api(proxy).endpoints[0]!;
 
-async function get(proxy: TestProxy, path = '/'): Promise<string> {
-  const reply = await fetch(`http://127.0.0.1:${proxy.port('web')}${path}`);
+async function get(proxy: TestProxy, path = '/', method = 'GET'): Promise<string> {
+  const reply = await fetch(`http://127.0.0.1:${proxy.port('web')}${path}`, { method });
   return `${reply.status} ${await reply.text()}`;
 }
 
@@ -76,4 +76,23 @@ test('who waits for a stream goes on elsewhere once its session leaves', async (
   held[0]!.respond({ ':status': 200 });
   held[0]!.end('whole');
   assert.equal(await long, '200 whole');
+});
+
+test('all who wait have the session that comes after one that the peer has closed', async (t) => {
+  const streams = 10;
+  const { proxy, held, sessions } = await stage(t, '', { maxConcurrentStreams: streams });
+  const long = Array.from({ length: streams }, () => get(proxy, '/long', 'POST'));
+  await eventually(() => held.length === streams, 'as many streams as may be');
+  const waits = Array.from({ length: streams }, () => get(proxy, '/long'));
+  await eventually(() => api(proxy).waiting === waits.length, 'the queue');
+  for (const session of sessions) session.destroy();
+  // What may have been done is not done once more.
+  assert.deepEqual([...new Set((await Promise.all(long)).map((answer) => answer.slice(0, 3)))], ['502']);
+  // None of them is answered before all have been asked.
+  await eventually(() => held.length === 2 * streams, 'all that waited');
+  for (const stream of held.slice(streams)) {
+    stream.respond({ ':status': 200 });
+    stream.end('whole');
+  }
+  assert.deepEqual([...new Set(await Promise.all(waits))], ['200 whole']);
 });

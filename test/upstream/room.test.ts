@@ -45,11 +45,13 @@ class Waiting implements Waiter {
     if (endpoint === null) return void assert.equal(this.#cluster.wait(this), null);
     this.#cluster.leave(this);
     this.endpoint = endpoint;
+    fill(endpoint);
     endpoint.enter();
   }
 
   end(): void {
     this.endpoint!.leave();
+    this.endpoint!.pool.open--;
     this.endpoint = null;
     this.#cluster.wake();
   }
@@ -136,7 +138,6 @@ test('who is woken in vain keeps its place, and those behind it go on meanwhile'
   a.pool.open--;
   cluster.wake();
   assert.deepEqual([picky.endpoint, others[0]!.endpoint, others[1]!.endpoint], [null, a, null]);
-  fill(a);
   b.pool.open--;
   cluster.wake();
   assert.deepEqual([picky.endpoint, others[1]!.endpoint, cluster.waiting], [b, null, 1]);
@@ -160,4 +161,33 @@ test('room at an endpoint on trial is for one, and the others wait in their orde
   b.pool.open--;
   cluster.wake();
   assert.deepEqual([one.endpoint, two.endpoint], [b, null]);
+});
+
+test('room for many is for all who wait, though it is told of once', () => {
+  const cluster = clusterOf([{}, {}]);
+  fill(...cluster.endpoints);
+  const all = Array.from({ length: 5 }, () => new Waiting(cluster));
+  for (const one of all) one.proceed();
+  assert.equal(cluster.waiting, 5);
+  // A dial that the others may wait for.
+  cluster.endpoints[1]!.pool.gathering = { roomy: true };
+  cluster.wake();
+  assert.deepEqual(new Set(all.map(({ endpoint }) => endpoint)), new Set([cluster.endpoints[1]]));
+  assert.deepEqual(
+    all.map(({ asked }) => asked),
+    Array(5).fill(2),
+    'asked in vain',
+  );
+});
+
+test('who is woken and gives up leaves the room to the next', () => {
+  const cluster = clusterOf([{}]);
+  const [only] = cluster.endpoints as [Endpoint];
+  fill(only);
+  const [quitter, next] = [new Waiting(cluster), new Waiting(cluster)];
+  for (const one of [quitter, next]) one.proceed();
+  quitter.proceed = () => cluster.leave(quitter);
+  only.pool.open--;
+  cluster.wake();
+  assert.deepEqual([quitter.endpoint, next.endpoint, cluster.waiting], [null, only, 0]);
 });
