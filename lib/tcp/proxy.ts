@@ -152,6 +152,8 @@ class Passing extends Timed implements Receiver, Waiter {
     if (proxyProtocol !== 'off') {
       const header = (proxyProtocol === 'v1' ? writeProxyHeaderV1 : writeProxyHeaderV2)(source, destination);
       upstream.send(header, 0, header.length);
+      // Without buffers it has failed while sending: `closed` has been told, and may be dialing another by now.
+      if (upstream.gone) return;
     }
     if (cluster.tls === null) return this.#relay();
     cluster.tls.begin(upstream, endpoint.name, endpoint.host, false, {
@@ -164,7 +166,6 @@ class Passing extends Timed implements Receiver, Waiter {
     const upstream = this.#upstream!;
     const endpoint = this.#endpoint!;
     if (this.#first !== null) upstream.send(this.#first, 0, this.#first.length);
-    // Without buffers it has failed while sending: `closed` has been told, and may be dialing another by now.
     if (upstream.gone) return;
     const { cluster } = this.#options;
     cluster.succeeded(endpoint, 0);
