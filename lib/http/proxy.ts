@@ -477,6 +477,15 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     if (upstream !== null) this.#sendKept(upstream, true);
   }
 
+  crashed(error: unknown): void {
+    // It has ended all the same.
+    if (this.#exchange === null || this.#replyOver) return;
+    const told = crash(error);
+    this.#log.error('exchange failed', { detail: told.detail, request: this.#exchange.id() });
+    this.#detach();
+    this.#giveUp(told);
+  }
+
   /**
    * A pooled connection, ready for use. Null when one is being dialed or waited for, or when that is not possible,
    * and then the exchange has been given up.

@@ -190,6 +190,8 @@ class Passing extends Timed implements Receiver, Waiter {
   }
 
   crashed(error: unknown): void {
+    wheel.remove(this);
+    this.#options.cluster.leave(this);
     this.#upstream?.destroy();
     const endpoint = this.#leave();
     if (endpoint !== null) this.#options.cluster.undecided(endpoint);

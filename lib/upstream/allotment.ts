@@ -36,6 +36,11 @@ export class Allotment {
     return this.#choice.selection.ramping;
   }
 
+  /** Whether nobody may be chosen, with room or without, until something changes. */
+  get barren(): boolean {
+    return this.#choice.selection.candidates.length === 0 && !this.#choice.stale;
+  }
+
   pick(tried: readonly Endpoint[], hash: number): Endpoint | null {
     return this.#choice.pick(tried, hash);
   }

@@ -243,7 +243,8 @@ export class Cluster {
    */
   wait(waiter: Waiter, ahead = false): ErrorCode | null {
     if (waiter.queue !== null) return null;
-    if (this.endpoints.length === 0) return 'no_endpoint';
+    // Room is worth waiting for, but that somebody gets well may take for ever.
+    if (this.endpoints.length === 0 || this.#allotment.barren) return 'no_endpoint';
     if (ahead) {
       this.#allotment.waiters.addFirst(waiter);
       return null;

@@ -49,6 +49,10 @@ class Waiting implements Waiter {
     endpoint.enter();
   }
 
+  crashed(error: unknown): void {
+    throw error;
+  }
+
   end(): void {
     this.endpoint!.leave();
     this.endpoint!.pool.open--;
@@ -190,4 +194,32 @@ test('who is woken and gives up leaves the room to the next', () => {
   only.pool.open--;
   cluster.wake();
   assert.deepEqual([quitter.endpoint, next.endpoint, cluster.waiting], [null, only, 0]);
+});
+
+test('an exception of one that is woken is its own affair', () => {
+  const cluster = clusterOf([{}]);
+  const [only] = cluster.endpoints as [Endpoint];
+  fill(only);
+  const [faulty, next] = [new Waiting(cluster), new Waiting(cluster)];
+  for (const one of [faulty, next]) one.proceed();
+  const told: unknown[] = [];
+  faulty.proceed = () => {
+    throw new Error('ours');
+  };
+  faulty.crashed = (error) => told.push(error);
+  only.pool.open--;
+  cluster.wake();
+  assert.deepEqual([told.map(String), faulty.queue, next.endpoint], [['Error: ours'], null, only]);
+});
+
+test('nobody waits where nobody may be chosen until something changes', () => {
+  const draining = clusterOf([{ draining: true }]);
+  assert.equal(draining.wait(new Waiting(draining)), 'no_endpoint');
+  const strict = clusterOf([{}], { panic: 0 });
+  strict.found(strict.endpoints[0]!, 'down', 'x');
+  assert.equal(strict.wait(new Waiting(strict)), null, 'a choice is due');
+  strict.publish();
+  assert.equal(strict.wait(new Waiting(strict)), 'no_endpoint');
+  strict.found(strict.endpoints[0]!, 'up', 'x');
+  assert.equal(strict.wait(new Waiting(strict)), null, 'one is back');
 });
