@@ -253,13 +253,14 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#endpoint = null;
     this.#replyOver = true;
     reply.source = null;
-    endpoint.stats.tunnels++;
+    endpoint.becomeTunnel();
     reply.tunnel(connection, start, end, () => {
-      endpoint.leave();
+      endpoint.leaveTunnel();
       cluster.wake();
     });
     this.#requestOver = true;
     this.#release();
+    if (cluster.capped) cluster.wake();
   }
 
   drained(): void {

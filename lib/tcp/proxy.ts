@@ -118,7 +118,7 @@ class Passing extends Timed implements Receiver, Waiter {
     this.#dials++;
     this.#endpoint = endpoint;
     endpoint.enter();
-    endpoint.stats.tunnels++;
+    endpoint.becomeTunnel();
     pool.opened();
     // One that HTTP keeps for later makes room for what is wanted now.
     if (crowded) pool.take()?.retire();
@@ -170,7 +170,7 @@ class Passing extends Timed implements Receiver, Waiter {
     const { cluster } = this.#options;
     cluster.succeeded(endpoint, 0);
     relay(this.#downstream, upstream, this.#options.idleMs, () => {
-      endpoint.leave();
+      endpoint.leaveTunnel();
       cluster.wake();
     });
   }
@@ -221,7 +221,7 @@ class Passing extends Timed implements Receiver, Waiter {
     const endpoint = this.#endpoint;
     this.#endpoint = null;
     this.#upstream = null;
-    if (endpoint !== null) endpoint.leave();
+    if (endpoint !== null) endpoint.leaveTunnel();
     return endpoint;
   }
 

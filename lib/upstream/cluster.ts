@@ -8,7 +8,7 @@ import { Allotment } from './allotment.ts';
 import type { Choice } from './choice.ts';
 import { Concurrency } from './concurrency.ts';
 import { Ejection } from './ejection.ts';
-import { Endpoint, type Load } from './endpoint.ts';
+import { type ClusterLoad, Endpoint } from './endpoint.ts';
 import { type ChangeRefusal, type EndpointChange, Membership } from './membership.ts';
 import type { ClusterOptions, EndpointOptions } from './options.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -85,7 +85,7 @@ export class Cluster {
   /** Told when endpoints have come or gone. */
   onMembers: () => void = () => {};
   readonly #log: Log;
-  readonly #load: Load = { active: 0 };
+  readonly #load: ClusterLoad = { active: 0, tunnels: 0 };
   readonly #ejection: Ejection | null;
   readonly #allotment: Allotment;
   readonly #roster: Roster;
@@ -133,12 +133,17 @@ export class Cluster {
   get full(): boolean {
     const { requests } = this.options;
     if (requests > 0 && this.#load.active >= requests) return true;
-    return this.concurrency !== null && this.#load.active >= this.concurrency.limit;
+    return this.concurrency !== null && this.#exchanges >= this.concurrency.limit;
   }
 
   /** Exchanges and tunnels under way. */
   get active(): number {
     return this.#load.active;
+  }
+
+  /** What is found out about latency is for these alone: tunnels are answered by nobody, and may last for days. */
+  get #exchanges(): number {
+    return this.#load.active - this.#load.tunnels;
   }
 
   get waiting(): number {
@@ -281,7 +286,7 @@ export class Cluster {
   /** An exchange was answered well by `endpoint`, `tookMs` after it was sent (0: not measured). */
   succeeded(endpoint: Endpoint, tookMs: number): void {
     if (this.measures) endpoint.pace.add(tookMs, performance.now());
-    if (tookMs > 0) this.concurrency?.add(tookMs, this.#load.active);
+    if (tookMs > 0) this.concurrency?.add(tookMs, this.#exchanges);
     // Without rates and latencies most successes change nothing, and need not ask what time it is.
     const { failures, trial, ejected } = endpoint.standing;
     if (this.#ejection === null || !(this.#ejection.counts || failures > 0 || trial !== 'none' || ejected)) return;

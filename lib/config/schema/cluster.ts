@@ -231,7 +231,7 @@ export const cluster = section({
   })
     .optional()
     .describe(
-      'A cap like `requests` that is found out by latency: it falls when answers take longer than they used to.',
+      'A cap like `requests` that is found out by latency: it falls when answers take longer than they used to. Tunnels do not count.',
     ),
   host: text('`preserve`, `endpoint` or a name', checkHost)
     .prefault('preserve')
