@@ -35,7 +35,7 @@ export class Hedge implements Guest {
   #upstream: Upstream | null = null;
   #state: 'dialing' | 'sent' | 'over' = 'dialing';
 
-  /** Will send what is kept, a whole request without a body, to `endpoint`, which must have room. */
+  /** Will send what is kept, a whole request without a body, to `endpoint`, which must have room and was picked for `user`. */
   constructor(cluster: Cluster, endpoint: Endpoint, user: Hedged, kept: Kept, bodyless: boolean) {
     this.endpoint = endpoint;
     this.#cluster = cluster;
@@ -76,8 +76,8 @@ export class Hedge implements Guest {
     const afterMs = this.#state === 'sent' ? performance.now() - this.sentMs : 0;
     if (!this.#end()) return;
     this.#upstream?.abandon(this);
-    if (outrun) this.#cluster.outrun(endpoint, afterMs);
-    else this.#cluster.undecided(endpoint);
+    if (outrun) this.#cluster.outrun(endpoint, afterMs, this.#user);
+    else this.#cluster.undecided(endpoint, this.#user);
     this.#leave();
   }
 
@@ -111,14 +111,14 @@ export class Hedge implements Guest {
 
   anew(): void {
     if (!this.#end()) return;
-    this.#cluster.undecided(this.endpoint);
+    this.#cluster.undecided(this.endpoint, this.#user);
     this.#leave();
     this.#user.lost(this, 0);
   }
 
   failed(error: ProxyError): void {
     if (!this.#end()) return;
-    blame(this.#cluster, this.endpoint, this.#upstream, error);
+    blame(this.#cluster, this.endpoint, this.#upstream, error, this.#user);
     this.#leave();
     this.#user.lost(this, 0);
   }

@@ -10,6 +10,7 @@ import type { Fields } from '../wire/fields.ts';
 import type { RequestHead, ResponseHead } from '../wire/http1/head.ts';
 import { memory } from '../wire/http1/llhttp.ts';
 import { Method } from '../wire/http1/method.ts';
+import { hashOf } from './affinity.ts';
 import { blame } from './blame.ts';
 import type { Action, Exchange } from './exchange.ts';
 import type { Guest } from './gathering.ts';
@@ -55,6 +56,8 @@ class Tee implements Sink<RequestHead> {
   #kept: Kept | null = new Kept();
   #chunked = false;
   #bodyless = false;
+  /** What the shadow's picker goes by. */
+  #hash = 0;
 
   constructor(sink: Sink<RequestHead>, exchange: Exchange, cluster: Cluster, copies: Copies, log: Log) {
     this.#sink = sink;
@@ -67,9 +70,10 @@ class Tee implements Sink<RequestHead> {
   head(head: RequestHead, last: boolean): boolean {
     this.#chunked = head.chunked;
     this.#bodyless = this.#exchange.method === Method.HEAD;
+    const { hash, host } = this.#cluster.options;
+    if (hash !== null) this.#hash = hashOf(this.#exchange, hash);
     // What waits for a word of the endpoint may never come.
-    if (head.expectsContinue || writeRequestHead(this.#exchange, this.#cluster.options.host) !== null)
-      this.#kept = null;
+    if (head.expectsContinue || writeRequestHead(this.#exchange, host) !== null) this.#kept = null;
     else this.#kept!.head(memory, written.start, written.end, written.gap, last);
     const taken = this.#sink.head(head, last);
     if (last) this.#send();
@@ -95,13 +99,13 @@ class Tee implements Sink<RequestHead> {
   #send(): void {
     const kept = this.#kept;
     this.#kept = null;
-    const endpoint = kept === null ? null : this.#cluster.pickAvailable([], 0);
+    const endpoint = kept === null ? null : this.#cluster.pickAvailable([], this.#hash, kept);
     if (kept === null || endpoint === null) {
       this.#cluster.stats.copiesDropped++;
       return;
     }
     this.#cluster.stats.copies++;
-    const copy = new Copy(kept, this.#chunked, this.#bodyless, this.#cluster, this.#copies, this.#log);
+    const copy = new Copy(kept, this.#hash, this.#chunked, this.#bodyless, this.#cluster, this.#copies, this.#log);
     try {
       copy.send(endpoint);
     } catch (error) {
@@ -113,7 +117,9 @@ class Tee implements Sink<RequestHead> {
 
 /** One copy on its way. */
 class Copy implements Guest {
+  /** Also what its endpoint is picked for. */
   readonly #kept: Kept;
+  readonly #hash: number;
   readonly #chunked: boolean;
   readonly #bodyless: boolean;
   readonly #cluster: Cluster;
@@ -124,8 +130,17 @@ class Copy implements Guest {
   /** When it was sent, where that is measured. */
   #sentMs = 0;
 
-  constructor(kept: Kept, chunked: boolean, bodyless: boolean, cluster: Cluster, copies: Copies, log: Log) {
+  constructor(
+    kept: Kept,
+    hash: number,
+    chunked: boolean,
+    bodyless: boolean,
+    cluster: Cluster,
+    copies: Copies,
+    log: Log,
+  ) {
     this.#kept = kept;
+    this.#hash = hash;
     this.#chunked = chunked;
     this.#bodyless = bodyless;
     this.#cluster = cluster;
@@ -147,14 +162,14 @@ class Copy implements Guest {
   cancel(): void {
     this.#cluster.stats.copiesFailed++;
     this.#upstream?.abandon(this);
-    if (this.#endpoint !== null) this.#cluster.undecided(this.#endpoint);
+    if (this.#endpoint !== null) this.#cluster.undecided(this.#endpoint, this.#kept);
     this.#end();
   }
 
   anew(): void {
-    this.#cluster.undecided(this.#endpoint!);
+    this.#cluster.undecided(this.#endpoint!, this.#kept);
     this.#end();
-    const endpoint = this.#cluster.pickAvailable([], 0);
+    const endpoint = this.#cluster.pickAvailable([], this.#hash, this.#kept);
     if (endpoint !== null) this.send(endpoint);
     else this.#cluster.stats.copiesFailed++;
   }
@@ -191,7 +206,7 @@ class Copy implements Guest {
     const endpoint = this.#endpoint;
     if (endpoint === null) return;
     this.#cluster.stats.copiesFailed++;
-    blame(this.#cluster, endpoint, this.#upstream, error);
+    blame(this.#cluster, endpoint, this.#upstream, error, this.#kept);
     this.#end();
     const told = { cluster: this.#cluster.name, endpoint: endpoint.name, cause: error.code, detail: error.detail };
     this.#log.limited(`mirror ${error.code}`, 1000).warn('copy of a request not answered', told);

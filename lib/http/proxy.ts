@@ -55,6 +55,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   #endpoint: Endpoint | null = null;
   /** Where dials have failed. */
   readonly #tried: Endpoint[] = [];
+  /** Which of them were tried for what they answered: they may be asked again when no other has room. */
+  readonly #answering: Endpoint[] = [];
   /** Which of them have asked to be left alone. */
   readonly #resting = new Resting();
   #upstream: Upstream | null = null;
@@ -112,9 +114,10 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#awaitsContinue = false;
     this.#endpoint = null;
     this.#tried.length = 0;
+    this.#answering.length = 0;
     if (this.#resting.size > 0) this.#resting.clear();
     exchange.reply.source = this;
-    cluster.begun();
+    cluster.begun(retries.budget);
   }
 
   // The request, from the client.
@@ -219,7 +222,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     }
     const interim = head.status < 200;
     const { sticky } = this.#cluster;
-    if (sticky !== null && !interim && this.#bound !== this.#endpoint)
+    if (sticky !== null && !interim && this.#bound !== this.#endpoint && !this.#isOnlyBusy())
       reply.added += sticky.line(this.#endpoint!, this.#exchange!.client.scheme === 'https');
     if (this.#awaitsContinue) {
       this.#awaitsContinue = false;
@@ -283,8 +286,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#endpoint = null;
     // An endpoint may wait for a body that its client withholds: else clients could put it aside.
     const withheld = this.#awaitsContinue && !this.#requestOver;
-    if (withheld && error.code === 'response_timeout') cluster.undecided(endpoint);
-    else blame(cluster, endpoint, upstream, error);
+    if (withheld && error.code === 'response_timeout') cluster.undecided(endpoint, this);
+    else blame(cluster, endpoint, upstream, error, this);
     endpoint.leave();
     this.#goOn(upstream, endpoint, error);
     // Its place under a cap is its own as long as it goes on at once.
@@ -320,11 +323,11 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
       // Elsewhere if possible: an origin that is being stopped closes its connections first and its port last, so
       // a fresh connection to it would still be accepted, and then reset.
       this.#tried.push(endpoint);
-      const other = this.#cluster.pick(this.#tried, this.#hash);
+      const other = this.#cluster.pick(this.#tried, this.#hash, this);
       if (other?.pool.roomy && !this.#isResting(other)) return this.#dial(other);
-      if (other !== null) this.#cluster.undecided(other);
-      // Its place may have been taken meanwhile.
-      return endpoint.pool.roomy ? this.#dial(endpoint) : this.proceed();
+      if (other !== null) this.#cluster.undecided(other, this);
+      // Its place may have been taken meanwhile, or it may be out of use.
+      return endpoint.standing.eligible && endpoint.pool.roomy ? this.#dial(endpoint) : this.proceed();
     }
     if (this.#tryAgain(endpoint, causeOf(error), repeatable)) {
       this.#tell('no answer from endpoint, trying again', endpoint, error);
@@ -356,6 +359,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#leaveEndpoint();
     upstream.abandon(this);
     this.#tell('endpoint answers with an error, trying again', endpoint, badStatus(status));
+    this.#answering.push(endpoint);
     this.#waitAndTry(endpoint);
     return true;
   }
@@ -420,7 +424,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   choose(hedge: Hedge): void {
     this.#cluster.stats.hedgesWon++;
-    this.#cluster.outrun(this.#endpoint!, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs);
+    this.#cluster.outrun(this.#endpoint!, this.#sentMs === 0 ? 0 : performance.now() - this.#sentMs, this);
     this.#abandonFirst();
     this.#adopt(hedge);
   }
@@ -450,7 +454,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#upstream = null;
     this.#endpoint = null;
     endpoint.leave();
-    this.#cluster.undecided(endpoint);
+    this.#cluster.undecided(endpoint, this);
     // Its place under a cap is its own as long as it finds another endpoint.
     this.proceed();
     if (this.#cluster.capped) this.#cluster.wake();
@@ -493,7 +497,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
    */
   #acquire(): Upstream | null {
     const cluster = this.#cluster;
-    const endpoint = this.#boundEndpoint() ?? cluster.pickAvailable(this.#tried, this.#hash);
+    const endpoint =
+      this.#boundEndpoint() ?? cluster.pickAvailable(this.#tried, this.#hash, this) ?? this.#answeringEndpoint();
     // Who is woken in vain keeps its place in the queue, and its deadline.
     const waiting = this.queue !== null;
     if (endpoint === null) {
@@ -510,7 +515,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     }
     if (this.#isResting(endpoint)) {
       // Those that could have been asked in its place have gone meanwhile.
-      cluster.undecided(endpoint);
+      cluster.undecided(endpoint, this);
       this.#giveUp(proxyError('no_endpoint'));
       return null;
     }
@@ -524,7 +529,18 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
   #boundEndpoint(): Endpoint | null {
     const endpoint = this.#bound;
     if (endpoint === null || this.#tried.includes(endpoint)) return null;
-    return this.#cluster.take(endpoint) ? endpoint : null;
+    return this.#cluster.take(endpoint, this) ? endpoint : null;
+  }
+
+  /** Whether the client's own endpoint is well, so that it comes back to it when there is room. */
+  #isOnlyBusy(): boolean {
+    return this.#bound?.standing.eligible === true && !this.#tried.includes(this.#bound);
+  }
+
+  /** One that has answered with an error, and is well and has room: better than to wait for one that has none. */
+  #answeringEndpoint(): Endpoint | null {
+    for (const one of this.#answering) if (!this.#isResting(one) && this.#cluster.take(one, this)) return one;
+    return null;
   }
 
   #dial(endpoint: Endpoint): void {
@@ -585,13 +601,14 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     const cluster = this.#cluster;
     if (first === null || !this.#connected || !this.#keeping) return;
     const asked = [...this.#tried, first];
-    const other = cluster.pickAvailable(asked, this.#hash);
+    const other = cluster.pickAvailable(asked, this.#hash, this);
     // No room at present: perhaps the next time.
     if (other === null) return this.#armHedge();
     this.#hedgeable = false;
     if (other === first) return;
     // One that is said to be ill is for those who have nobody else.
-    if (!other.standing.eligible || asked.includes(other) || !this.#mayTryAgain()) return cluster.undecided(other);
+    if (!other.standing.eligible || asked.includes(other) || !this.#mayTryAgain())
+      return cluster.undecided(other, this);
     cluster.stats.hedges++;
     // Known before it begins: it may be lost while it does.
     this.#hedge = new Hedge(cluster, other, this, this.#kept, this.#exchange!.method === Method.HEAD);
@@ -679,7 +696,7 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#cluster.leave(this);
     const exchange = this.#exchange!;
     exchange.reply.source = null;
-    if (this.#endpoint !== null) this.#cluster.undecided(this.#endpoint);
+    if (this.#endpoint !== null) this.#cluster.undecided(this.#endpoint, this);
     this.#leaveEndpoint();
     const upstream = this.#upstream;
     this.#upstream = null;

@@ -73,7 +73,7 @@ class Passing extends Timed implements Receiver, Waiter {
   /** Tries the next endpoint that has room for a connection, or waits for one. */
   proceed(): void {
     const { cluster } = this.#options;
-    const endpoint = cluster.pickAvailable(this.#tried, this.#hash);
+    const endpoint = cluster.pickAvailable(this.#tried, this.#hash, this);
     // Who is woken in vain keeps its place in the queue, and its deadline.
     const waiting = this.queue !== null;
     if (endpoint !== null && (endpoint.pool.roomy || endpoint.pool.idle > 0)) {
@@ -84,7 +84,7 @@ class Passing extends Timed implements Receiver, Waiter {
       return this.#dial(endpoint);
     }
     // What has room for an exchange only, on a connection that serves several, has none for a tunnel.
-    if (endpoint !== null) cluster.undecided(endpoint);
+    if (endpoint !== null) cluster.undecided(endpoint, this);
     if (waiting) return;
     // Who has been at an endpoint has been here longer than anybody in the queue.
     const refusal = cluster.wait(this, this.#tried.length > 0);
@@ -139,7 +139,7 @@ class Passing extends Timed implements Receiver, Waiter {
     this.#upstream?.destroy();
     const endpoint = this.#leave();
     if (endpoint === null) return;
-    cluster.undecided(endpoint);
+    cluster.undecided(endpoint, this);
     cluster.wake();
   }
 
@@ -194,7 +194,7 @@ class Passing extends Timed implements Receiver, Waiter {
     this.#options.cluster.leave(this);
     this.#upstream?.destroy();
     const endpoint = this.#leave();
-    if (endpoint !== null) this.#options.cluster.undecided(endpoint);
+    if (endpoint !== null) this.#options.cluster.undecided(endpoint, this);
     this.#refuse(endpoint, proxyError('internal', error instanceof Error ? (error.stack ?? '') : String(error)));
   }
 
@@ -203,7 +203,7 @@ class Passing extends Timed implements Receiver, Waiter {
     if (endpoint !== null) {
       const { cluster } = this.#options;
       // Descriptors of ours that have run out say nothing of it.
-      if (error.kind.side !== 'upstream') cluster.undecided(endpoint);
+      if (error.kind.side !== 'upstream') cluster.undecided(endpoint, this);
       else {
         endpoint.stats.connectFailures++;
         cluster.failed(endpoint, error.code);

@@ -41,12 +41,12 @@ export class Allotment {
     return this.#choice.selection.candidates.length === 0 && !this.#choice.stale;
   }
 
-  pick(tried: readonly Endpoint[], hash: number): Endpoint | null {
-    return this.#choice.pick(tried, hash);
+  pick(tried: readonly Endpoint[], hash: number, who: object | null): Endpoint | null {
+    return this.#choice.pick(tried, hash, who);
   }
 
-  pickAvailable(tried: readonly Endpoint[], hash: number): Endpoint | null {
-    return this.#stock.full ? null : this.#choice.pickAvailable(tried, hash);
+  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null): Endpoint | null {
+    return this.#stock.full ? null : this.#choice.pickAvailable(tried, hash, who);
   }
 
   /**

@@ -33,17 +33,24 @@ export class Choice {
     this.picker = createPicker(balance, hash, this.selection.candidates, before?.picker, start);
   }
 
-  /** None of `tried` if there is another; `hash` as pickers want it. Null when nobody may be chosen. */
-  pick(tried: readonly Endpoint[], hash: number): Endpoint | null {
-    return begin(this.#find(tried, hash));
+  /** For `who`, none of `tried` if there is another; `hash` as pickers want it. Null when nobody may be chosen. */
+  pick(tried: readonly Endpoint[], hash: number, who: object | null): Endpoint | null {
+    return begin(this.#find(tried, hash), who);
   }
 
   /** As `pick`, but only with room in its pool: null when all that may be chosen are full. */
-  pickAvailable(tried: readonly Endpoint[], hash: number): Endpoint | null {
+  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null): Endpoint | null {
     const chosen = this.#find(tried, hash);
-    if (chosen === null || chosen.pool.available) return begin(chosen);
+    if (chosen === null || chosen.pool.available) return begin(chosen, who);
     // Of the same level: one that is only busy does not make backups of others.
-    return begin(this.picker.other(hash, (one) => one.pool.available && this.#isUsable(one) && !tried.includes(one)));
+    const { picker } = this;
+    const other = picker.other(hash, (one) => hasRoom(one) && this.#isUsable(one) && !tried.includes(one));
+    if (other !== null || !tried.includes(chosen)) return begin(other, who);
+    // Nobody is left that has not been tried, so that all are as good as this one.
+    return begin(
+      picker.other(hash, (one) => hasRoom(one) && this.#isUsable(one)),
+      who,
+    );
   }
 
   /** Whether `pickAvailable` would find somebody for those who have tried nobody. */
@@ -64,8 +71,8 @@ export class Choice {
     const other =
       this.picker.other(hash, (one) => this.#isUsable(one) && !tried.includes(one)) ?? this.#newcomer(tried);
     if (other !== null) return other;
-    // Rather one that is said to be ill than one that has just failed.
-    if (tried.length > 0) {
+    // Rather one that is said to be ill than one that has just failed, unless those are never to be asked.
+    if (tried.length > 0 && !this.#strict) {
       for (const one of this.#endpoints) if (!one.standing.draining && !tried.includes(one)) return one;
     }
     return this.#strict && !chosen.standing.eligible ? null : chosen;
@@ -86,7 +93,11 @@ export class Choice {
   }
 }
 
-function begin(chosen: Endpoint | null): Endpoint | null {
-  if (chosen !== null && chosen.standing.trial === 'wanted') chosen.standing.trial = 'underway';
+function hasRoom({ pool }: Endpoint): boolean {
+  return pool.available;
+}
+
+function begin(chosen: Endpoint | null, who: object | null): Endpoint | null {
+  if (chosen !== null) chosen.standing.begin(who);
   return chosen;
 }

@@ -222,23 +222,26 @@ export class Cluster {
     return this.#allotment.published;
   }
 
-  /** An endpoint for a tunnel or a connection, none of `tried` if there is another; `hash` as pickers want it. Null without endpoints. */
-  pick(tried: readonly Endpoint[], hash: number): Endpoint | null {
-    return this.#allotment.pick(tried, hash);
+  /**
+   * An endpoint for a tunnel or a connection, none of `tried` if there is another; `hash` as pickers want it. Null without
+   * endpoints. On trial it is on trial with `who`, who alone can give that back.
+   */
+  pick(tried: readonly Endpoint[], hash: number, who: object | null = null): Endpoint | null {
+    return this.#allotment.pick(tried, hash, who);
   }
 
   /** As `pick`, but only with room in its pool: null when every endpoint is full, and then waiting is the way. */
-  pickAvailable(tried: readonly Endpoint[], hash: number): Endpoint | null {
-    return this.#allotment.pickAvailable(tried, hash);
+  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null = null): Endpoint | null {
+    return this.#allotment.pickAvailable(tried, hash, who);
   }
 
   /**
    * Takes `endpoint`, which is wanted for itself, as `pickAvailable` would; false when it may not be used now. One on trial
    * gets one exchange in this way too.
    */
-  take({ standing, pool }: Endpoint): boolean {
+  take({ standing, pool }: Endpoint, who: object | null = null): boolean {
     if (this.full || !standing.eligible || standing.trial === 'underway' || !pool.available) return false;
-    if (standing.trial === 'wanted') standing.trial = 'underway';
+    standing.begin(who);
     return true;
   }
 
@@ -299,23 +302,23 @@ export class Cluster {
     this.#ejection?.failed(endpoint, cause, performance.now());
   }
 
-  /** An exchange has ended without showing anything of `endpoint`. */
-  undecided(endpoint: Endpoint): void {
-    this.#ejection?.undecided(endpoint);
+  /** An exchange of `who`, as it was picked for, has ended without showing anything of `endpoint`. */
+  undecided({ standing }: Endpoint, who: object | null = null): void {
+    standing.giveBack(who);
   }
 
   /** An exchange was answered elsewhere before `endpoint` had answered, `afterMs` after it was sent (0: not measured). */
-  outrun(endpoint: Endpoint, afterMs: number): void {
+  outrun(endpoint: Endpoint, afterMs: number, who: object | null = null): void {
     const now = performance.now();
     // It would have taken that long at least.
     if (this.measures && afterMs > endpoint.pace.at(now)) endpoint.pace.add(afterMs, now);
-    this.undecided(endpoint);
+    this.undecided(endpoint, who);
   }
 
-  /** An exchange begins: what its share allows is saved. */
-  begun(): void {
+  /** An exchange begins: the part of a retry that it adds to what is allowed, `share`, is saved. */
+  begun(share: number): void {
     this.stats.requests++;
-    this.#budget.save(this.options.retries.budget, this.#load.active);
+    this.#budget.save(share, this.#load.active);
   }
 
   /**
@@ -392,10 +395,12 @@ export class Cluster {
     return this.concurrency !== null || balance === 'latency' || (ejection !== null && ejection.latency > 0);
   }
 
-  /** Whether there are other endpoints now, or others say other things. Their order is nothing. */
+  /** Whether there are other endpoints now, or others say other things. */
   #regroup(quiet = false): boolean {
     const list = this.#members.list();
-    if (this.#roster.matches(list)) return false;
+    // Sources name theirs in another order each time, and most policies go by none.
+    const ordered = this.options.balance === 'first' && this.options.discovery === null;
+    if (this.#roster.matches(list, ordered)) return false;
     const { added, removed } = this.#follow(list);
     if (!quiet) {
       this.#log.info('endpoints have changed', {

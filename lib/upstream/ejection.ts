@@ -41,7 +41,7 @@ export class Ejection {
     // Whoever was put aside is asked when nobody else answers, and that is a trial too.
     if (standing.trial === 'none' && !standing.ejected) return;
     standing.ejected = false;
-    standing.trial = 'none';
+    standing.settle();
     standing.rampFromMs = now;
     this.#changed(endpoint, 'its trial went well');
   }
@@ -64,24 +64,19 @@ export class Ejection {
     }
   }
 
-  /** A trial came to nothing: another may try. */
-  undecided(endpoint: Endpoint): void {
-    if (endpoint.standing.trial === 'underway') endpoint.standing.trial = 'wanted';
-  }
-
   /** Another event loop has put it aside for `forMs`, or uses it again (0); answers whether that is news. */
   hear(endpoint: Endpoint, forMs: number, now: number): boolean {
     const { standing } = endpoint;
     if (forMs === 0) {
       if (standing.trial === 'none' && !standing.ejected) return false;
       standing.ejected = false;
-      standing.trial = 'none';
+      standing.settle();
       standing.rampFromMs = now;
       standing.forget();
       return true;
     }
     if (standing.ejected || !this.#mayEject(standing)) return false;
-    standing.trial = 'none';
+    standing.settle();
     standing.ejected = true;
     standing.ejections++;
     standing.ejectedUntilMs = now + forMs;
@@ -131,7 +126,7 @@ export class Ejection {
     const { standing } = endpoint;
     standing.failures = 0;
     if (!this.#mayEject(standing)) return;
-    standing.trial = 'none';
+    standing.settle();
     standing.ejected = true;
     standing.ejections++;
     standing.ejectedUntilMs = now + this.#lengthOf(standing.ejections);

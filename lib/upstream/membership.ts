@@ -80,13 +80,14 @@ export class Membership {
 
   #named(configured = this.#configured, finding = true): Map<string, EndpointOptions> {
     const all = new Map<string, EndpointOptions>();
-    for (const endpoint of this.#added.values()) all.set(formatAddress(endpoint.address), endpoint);
     for (const list of [configured, finding ? this.#found : []]) {
       for (const endpoint of list) {
         const name = formatAddress(endpoint.address);
-        if (!all.has(name)) all.set(name, endpoint);
+        if (!all.has(name)) all.set(name, this.#added.get(name) ?? endpoint);
       }
     }
+    // Last, so that where the order says who serves nobody is displaced.
+    for (const [name, endpoint] of this.#added) if (!all.has(name)) all.set(name, endpoint);
     return all;
   }
 

@@ -31,12 +31,14 @@ export class Roster {
     return this.#byName.get(endpoint.name) === endpoint;
   }
 
-  /** Whether `list`, by name, says nothing new. Order is nothing. */
-  matches(list: ReadonlyMap<string, EndpointOptions>): boolean {
+  /** Whether `list`, by name, says nothing new; a new order is something only if it is `ordered`. */
+  matches(list: ReadonlyMap<string, EndpointOptions>, ordered: boolean): boolean {
     if (list.size !== this.#byName.size) return false;
+    let place = 0;
     for (const [name, options] of list) {
       const known = this.#byName.get(name);
       if (known === undefined || !isSame(known.options, options)) return false;
+      if (ordered && this.endpoints[place++] !== known) return false;
     }
     return true;
   }

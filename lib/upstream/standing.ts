@@ -16,6 +16,8 @@ export class Standing {
   ejections = 0;
   /** After an ejection one exchange shows whether all is well: `wanted` until there is one, `underway` until it is over. */
   trial: 'none' | 'wanted' | 'underway' = 'none';
+  /** Whose exchange that is; null: nobody has said so. */
+  trialist: object | null = null;
   /** When it began to be used again, for slow start; 0: long ago. */
   rampFromMs = 0;
   /** Failures without a success between. */
@@ -32,6 +34,26 @@ export class Standing {
     return this.health !== 'down' && !this.ejected && !this.draining;
   }
 
+  /** An exchange of `who` begins: if a trial is wanted, that is it. */
+  begin(who: object | null): void {
+    if (this.trial !== 'wanted') return;
+    this.trial = 'underway';
+    this.trialist = who;
+  }
+
+  /** An exchange of `who` came to nothing: if it was the trial, another may try. */
+  giveBack(who: object | null): void {
+    if (this.trial !== 'underway' || this.trialist !== who) return;
+    this.trial = 'wanted';
+    this.trialist = null;
+  }
+
+  /** A trial is over, or not wanted any more. */
+  settle(): void {
+    this.trial = 'none';
+    this.trialist = null;
+  }
+
   /** Takes a check's word. `now` is the monotonic clock. */
   believe(health: 'unknown' | 'up' | 'down', now: number): void {
     const before = this.health;
@@ -39,7 +61,7 @@ export class Standing {
     if (health !== 'up') return;
     // Checked and well: traffic need not find out by trial.
     this.ejected = false;
-    this.trial = 'none';
+    this.settle();
     this.forget();
     if (before === 'down') this.rampFromMs = now;
   }

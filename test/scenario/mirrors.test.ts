@@ -107,3 +107,23 @@ test('a copy that cannot be sent for a fault of ours leaves nothing under way, n
   await eventually(() => log.some(({ message }) => message === 'copy of a request not sent'), 'the fault');
   assert.deepEqual([cluster.active, endpoint.active, endpoint.standing.trial, abandoned], [0, 0, 'wanted', 1]);
 });
+
+test('copies go to the endpoint of the shadow that their key belongs to', async (t) => {
+  const seen = new Map<string, Set<number>>();
+  const ports: number[] = [];
+  for (let place = 0; place < 4; place++) {
+    const handle: RequestListener = (request, response) => {
+      const places = seen.get(request.url!) ?? new Set<number>();
+      seen.set(request.url!, places.add(place));
+      response.end();
+    };
+    ports.push(await serve(t, handle));
+  }
+  const { cluster, ask } = await start(t, ports, 'balance: hash, hash: { on: path }');
+  for (let i = 0; i < 80; i++) await ask(`/${i % 40}`);
+  const answered = () => cluster.stats.copies === 80 && cluster.active === 0;
+  await eventually(answered, 'the answers of all');
+  assert.equal(cluster.stats.copiesFailed, 0);
+  assert.deepEqual([...new Set([...seen.values()].map(({ size }) => size))], [1], 'a key at two endpoints');
+  assert.ok(new Set([...seen.values()].flatMap((places) => [...places])).size > 1, 'all at one endpoint');
+});

@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { eventually } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
 
 /** An endpoint that answers 503 always; how often each path was asked for. */
@@ -95,4 +96,47 @@ clusters:
   assert.deepEqual([asked, stats.retries, stats.hedges], [2, 1, 0]);
   assert.equal(await get('/hedge'), 'ok');
   assert.deepEqual([asked, stats.retries, stats.hedges, stats.hedgesWon], [4, 2, 1, 1]);
+});
+
+test("a route's requests allow as many retries as its own budget says, whatever that of the cluster is", async (t) => {
+  const held: ServerResponse[] = [];
+  let holding = true;
+  const server = createServer((_request, response) => {
+    if (holding) held.push(response);
+    else response.writeHead(503).end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  for (const [own, others, retries] of [
+    ['0%', '100%', 3],
+    ['100%', '0%', 20],
+  ] as const) {
+    holding = true;
+    const proxy = await startProxy(
+      t,
+      `
+listeners:
+  web:
+    bind: "127.0.0.1:0"
+    routes: [{ cluster: api, retries: { attempts: 1, on: ["503"], backoff: 1ms, budget: ${own} } }]
+clusters:
+  api: { endpoints: ["127.0.0.1:${port}"], retries: { budget: ${others} }, ejection: { max: 0% } }
+`,
+    );
+    const url = `http://127.0.0.1:${proxy.port('web')}/`;
+    const all = Array.from({ length: 20 }, () => fetch(url));
+    await eventually(() => held.length === 20, 'all to have asked');
+    const { stats } = proxy.snapshot.clusters.get('api')!;
+    // Those that are tried again are held, so that all of them count at once.
+    for (const response of held.splice(0)) response.writeHead(503).end();
+    await eventually(() => stats.retries + stats.retriesRefused === 20 && held.length === stats.retries, 'the retries');
+    assert.equal(stats.retries, retries, `${own} of ${others}`);
+    holding = false;
+    for (const response of held.splice(0)) response.writeHead(503).end();
+    await Promise.all(all);
+  }
 });

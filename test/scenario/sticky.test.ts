@@ -77,3 +77,20 @@ test('an endpoint on trial gets one of the clients that belong to it, the others
   held[1]!.response.end('0');
   assert.deepEqual(await back, { text: '0', cookie: '' });
 });
+
+test('a client whose endpoint is only busy is answered elsewhere and comes back, one whose endpoint is ill moves', async (t) => {
+  const { cluster, held, bound } = await start(t, 'pool: { max: 1 }');
+  const long = bound('/long');
+  await eventually(() => held.length === 1, 'its endpoint to be busy');
+  assert.deepEqual(await bound('/elsewhere'), { text: '1', cookie: '' });
+  held.shift()!.response.end('0');
+  await long;
+  const back = bound('/back');
+  await eventually(() => held.length === 1, 'its return');
+  held.shift()!.response.end('0');
+  assert.deepEqual(await back, { text: '0', cookie: '' });
+  cluster.found(cluster.endpoints[0]!, 'down', 'x');
+  const moved = await bound('/moved');
+  assert.equal(moved.text, '1');
+  assert.match(moved.cookie, /^seat=/);
+});

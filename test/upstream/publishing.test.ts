@@ -137,3 +137,36 @@ test('an endpoint that is found by another name is verified by that from then on
   assert.deepEqual([cluster.endpoints[0], moved.host, other.host], [moved, 'new.test', '10.0.0.2']);
   assert.deepEqual([moved.pool.idle, other.pool.idle, retired], [0, 1, 1]);
 });
+
+test('where the first serves, a configuration in another order is heard, and who is added by hand comes last', () => {
+  for (const balance of ['first', 'round-robin'] as const) {
+    const both = [options(1), options(2)];
+    const cluster = clusterOf(0, { balance, endpoints: both });
+    const names = () => cluster.endpoints.map(({ address }) => address.host);
+    assert.equal(cluster.change({ kind: 'add', endpoint: options(3) }), null);
+    assert.deepEqual(names(), ['10.0.0.1', '10.0.0.2', '10.0.0.3']);
+    const known = new Set(cluster.endpoints);
+    cluster.configure(clusterOptions({ balance, endpoints: both.toReversed() }));
+    assert.ok(
+      cluster.endpoints.every((endpoint) => known.has(endpoint)),
+      'who stays is made anew',
+    );
+    if (balance !== 'first') continue;
+    assert.deepEqual(names(), ['10.0.0.2', '10.0.0.1', '10.0.0.3']);
+    assert.equal(cluster.pick([], 0), cluster.endpoints[0]);
+    const { published } = cluster;
+    cluster.hearMembers([options(2), options(1), options(3)]);
+    assert.equal(cluster.published, published, 'the same order is news');
+    // What an operator has added keeps what he said of it when it is configured too.
+    cluster.configure(clusterOptions({ balance, endpoints: [options(3, { weight: 5 }), options(1)] }));
+    assert.deepEqual([names(), cluster.endpoints[0]!.weight], [['10.0.0.3', '10.0.0.1'], 1]);
+  }
+});
+
+test('where the first serves, the order of what a source finds is nothing', () => {
+  const cluster = clusterOf(0, { balance: 'first', discovery: { kind: 'file', file: 'x' } });
+  cluster.find([options(1), options(2)]);
+  const first = cluster.pick([], 0);
+  cluster.find([options(2), options(1)]);
+  assert.equal(cluster.pick([], 0), first);
+});

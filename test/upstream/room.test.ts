@@ -101,6 +101,20 @@ test('who was tried is not chosen again because another is full', () => {
   assert.equal(spare.pickAvailable([spare.endpoints[1]!], 0), null);
 });
 
+test('when all have been tried one with room is as good as any', () => {
+  for (const balance of POLICIES) {
+    const cluster = clusterOf([{}, {}], { balance });
+    const [a, b] = cluster.endpoints as [Endpoint, Endpoint];
+    fill(a);
+    for (let turn = 0; turn < 6; turn++) {
+      assert.equal(cluster.pickAvailable([a, b], turn), b, balance);
+      assert.equal(cluster.pickAvailable([b, a], turn), b, balance);
+    }
+    fill(b);
+    assert.equal(cluster.pickAvailable([a, b], 0), null, balance);
+  }
+});
+
 const POLICIES: readonly Policy[] = ['round-robin', 'least-requests', 'random', 'hash', 'first', 'latency'];
 
 test('the keys of a full endpoint are spread over all others, and each goes to the same one', () => {
@@ -222,4 +236,20 @@ test('nobody waits where nobody may be chosen until something changes', () => {
   assert.equal(strict.wait(new Waiting(strict)), 'no_endpoint');
   strict.found(strict.endpoints[0]!, 'up', 'x');
   assert.equal(strict.wait(new Waiting(strict)), null, 'one is back');
+});
+
+test('with panic at 0 % who was tried is rather asked again than one that is said to be ill or put aside', () => {
+  for (const panic of [0, 0.5]) {
+    const cluster = clusterOf([{}, {}, {}], { panic });
+    const [a, down, aside] = cluster.endpoints as [Endpoint, Endpoint, Endpoint];
+    cluster.found(down, 'down', 'x');
+    aside.standing.ejected = true;
+    a.standing.health = 'up';
+    cluster.publish();
+    for (const pick of ['pick', 'pickAvailable'] as const) {
+      const again = cluster[pick]([a], 0);
+      if (panic === 0) assert.equal(again, a);
+      else assert.notEqual(again, a);
+    }
+  }
 });

@@ -59,3 +59,30 @@ test('an endpoint that is wanted for itself is there when it would be for others
   endpoint.standing.ejected = true;
   assert.equal(cluster.take(endpoint), false);
 });
+
+test('only who has an endpoint on trial gives that back, however others end there', () => {
+  const { pool } = clusterOptions({});
+  const ejection = { failures: 5, rate: 0, latency: 0, forMs: 1000, longestMs: 1000, max: 1 };
+  for (const how of ['pick', 'pickAvailable', 'take'] as const) {
+    const { cluster, endpoint } = start({ ejection, pool });
+    const { standing } = endpoint;
+    standing.trial = 'wanted';
+    cluster.publish();
+    const [suspicious, other] = [{}, {}];
+    if (how === 'take') assert.equal(cluster.take(endpoint, suspicious), true);
+    else assert.equal(cluster[how]([], 0, suspicious), endpoint);
+    // There is nobody else to ask.
+    assert.equal(cluster.pickAvailable([], 0, other), endpoint);
+    cluster.undecided(endpoint, other);
+    cluster.outrun(endpoint, 0, other);
+    cluster.undecided(endpoint);
+    assert.equal(standing.trial, 'underway', how);
+    cluster.undecided(endpoint, suspicious);
+    assert.equal(standing.trial, 'wanted', how);
+    assert.equal(cluster.pickAvailable([], 0, other), endpoint);
+    cluster.undecided(endpoint, suspicious);
+    assert.equal(standing.trial, 'underway', how);
+    cluster.succeeded(endpoint, 1);
+    assert.deepEqual([standing.trial, standing.trialist], ['none', null], how);
+  }
+});

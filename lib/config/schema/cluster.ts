@@ -118,7 +118,7 @@ export const retries = section({
   budget: share()
     .prefault('20%')
     .describe(
-      'How many retries each request adds to what is allowed, on average: what is not used is saved, up to one for each request under way or 100. Three at once are always allowed.',
+      'How many retries each request adds to what is allowed, on average: what is not used is saved, up to one for each request under way, or 100 where those are fewer. Three at once are always allowed.',
     ),
   timeout: duration()
     .prefault('0s')
