@@ -73,18 +73,16 @@ class Passing extends Timed implements Receiver, Waiter {
   /** Tries the next endpoint that has room for a connection, or waits for one. */
   proceed(): void {
     const { cluster } = this.#options;
-    const endpoint = cluster.pickAvailable(this.#tried, this.#hash, this);
+    const endpoint = cluster.pickAvailable(this.#tried, this.#hash, this, true);
     // Who is woken in vain keeps its place in the queue, and its deadline.
     const waiting = this.queue !== null;
-    if (endpoint !== null && (endpoint.pool.roomy || endpoint.pool.idle > 0)) {
+    if (endpoint !== null) {
       if (waiting) {
         cluster.leave(this);
         wheel.disarm(this);
       }
       return this.#dial(endpoint);
     }
-    // What has room for an exchange only, on a connection that serves several, has none for a tunnel.
-    if (endpoint !== null) cluster.undecided(endpoint, this);
     if (waiting) return;
     // Who has been at an endpoint has been here longer than anybody in the queue.
     const refusal = cluster.wait(this, this.#tried.length > 0);
@@ -121,7 +119,7 @@ class Passing extends Timed implements Receiver, Waiter {
     endpoint.becomeTunnel();
     pool.opened();
     // One that HTTP keeps for later makes room for what is wanted now.
-    if (crowded) pool.take()?.retire();
+    if (crowded) pool.yield();
     const upstream = dial(endpoint.address, this, cluster.options.dial);
     this.#upstream = upstream;
     upstream.expireIn(cluster.options.timeouts.connectMs);

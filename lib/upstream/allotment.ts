@@ -45,8 +45,8 @@ export class Allotment {
     return this.#choice.pick(tried, hash, who);
   }
 
-  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null): Endpoint | null {
-    return this.#stock.full ? null : this.#choice.pickAvailable(tried, hash, who);
+  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null, alone: boolean): Endpoint | null {
+    return this.#stock.full ? null : this.#choice.pickAvailable(tried, hash, who, alone);
   }
 
   /**

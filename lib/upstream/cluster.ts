@@ -230,17 +230,20 @@ export class Cluster {
     return this.#allotment.pick(tried, hash, who);
   }
 
-  /** As `pick`, but only with room in its pool: null when every endpoint is full, and then waiting is the way. */
-  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null = null): Endpoint | null {
-    return this.#allotment.pickAvailable(tried, hash, who);
+  /**
+   * As `pick`, but only with room in its pool: null when every endpoint is full, and then waiting is the way. `alone`: room
+   * on a connection that serves others as well will not do.
+   */
+  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null = null, alone = false): Endpoint | null {
+    return this.#allotment.pickAvailable(tried, hash, who, alone);
   }
 
   /**
    * Takes `endpoint`, which is wanted for itself, as `pickAvailable` would; false when it may not be used now. One on trial
    * gets one exchange in this way too.
    */
-  take({ standing, pool }: Endpoint, who: object | null = null): boolean {
-    if (this.full || !standing.eligible || standing.trial === 'underway' || !pool.available) return false;
+  take({ standing, pool }: Endpoint, who: object | null = null, alone = false): boolean {
+    if (this.full || !standing.eligible || standing.trial === 'underway' || !pool.offers(alone)) return false;
     standing.begin(who);
     return true;
   }

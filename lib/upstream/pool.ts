@@ -11,6 +11,8 @@ export interface Poolable {
 export interface Shareable extends Poolable {
   /** Whether it takes one more. */
   readonly roomy: boolean;
+  /** Whether it serves nobody at present. */
+  readonly vacant: boolean;
 }
 
 /** A dial that several wait for. */
@@ -48,6 +50,16 @@ export class Pool {
     return this.#idle.length > 0 || this.roomy || this.share() !== null || this.gathering?.roomy === true;
   }
 
+  /** Whether one could have a connection alone: something idle, room for one more, or one in whose place it may come. */
+  get spare(): boolean {
+    return this.#idle.length > 0 || this.roomy || this.#vacant() !== null;
+  }
+
+  /** Whether an exchange could begin now, or what wants a connection `alone`. */
+  offers(alone: boolean): boolean {
+    return alone ? this.spare : this.available;
+  }
+
   /** Whether one more connection may be opened. */
   get roomy(): boolean {
     // Nobody waits for the end of those that are leaving.
@@ -62,6 +74,16 @@ export class Pool {
   share(): Shareable | null {
     for (const connection of this.#shared) if (connection.roomy) return connection;
     return null;
+  }
+
+  #vacant(): Shareable | null {
+    for (const connection of this.#shared) if (connection.vacant) return connection;
+    return null;
+  }
+
+  /** Retires one that is kept for later, for something that is wanted now; that is to be counted first. */
+  yield(): void {
+    (this.take() ?? this.#vacant())?.retire();
   }
 
   /** From now on this one serves several at a time. */

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { startHttp2Origin } from '../support/http2.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -72,4 +74,71 @@ test('tunnels and upgraded connections do not count for a cap that is found by l
   client(t, proxy.port('web'), UPGRADE);
   await eventually(() => origin.asked.length === 2, 'another request to upgrade');
   assert.equal(cluster.full, true);
+});
+
+/** An endpoint of HTTP/2 whose streams end when the test says so. */
+async function startHolding(t: TestContext) {
+  const held: ServerHttp2Stream[] = [];
+  const origin = await startHttp2Origin(t, (stream) => {
+    stream.respond({ ':status': 200 });
+    held.push(stream);
+  });
+  return { ...origin, held };
+}
+
+test('a tunnel goes where a connection of its own may be opened, and waits for that only when there is none', async (t) => {
+  const busy = await startHolding(t);
+  const other = await startHolding(t);
+  const proxy = await startProxy(
+    t,
+    document([busy.port, other.port], 'balance: first, protocol: h2, pool: { max: 1, queueTimeout: 1h }'),
+  );
+  const cluster = api(proxy);
+  const asked = get(proxy);
+  await eventually(() => busy.held.length === 1, 'a stream');
+  const first = client(t, proxy.port('raw'), '');
+  await eventually(() => cluster.endpoints[1]!.stats.tunnels === 1, 'the tunnel');
+  await once(first, 'data');
+  // There is room for streams beside the first, but for no connection.
+  const second = client(t, proxy.port('raw'), '');
+  await eventually(() => cluster.waiting === 1, 'one that waits');
+  busy.held[0]!.end('ok');
+  assert.equal(await asked, 'ok');
+  // The session of HTTP/2 serves nobody any more, and gives its place up.
+  await once(second, 'data');
+  assert.deepEqual(
+    cluster.endpoints.map(({ stats }) => stats.tunnels),
+    [1, 1],
+  );
+  await eventually(() => cluster.endpoints[0]!.pool.open === 1, 'the end of the session');
+});
+
+test('a request to upgrade does not take room on a connection that others share', async (t) => {
+  const [crowded, other] = [await startSwitching(t), await startSwitching(t)];
+  const proxy = await startProxy(
+    t,
+    document([crowded.port, other.port], 'balance: first, pool: { max: 1, queueTimeout: 1h }'),
+  );
+  const cluster = api(proxy);
+  const { pool } = cluster.endpoints[0]!;
+  let retired = 0;
+  const session = {
+    roomy: true,
+    vacant: false,
+    retire() {
+      retired++;
+      pool.closed(session);
+    },
+  };
+  pool.opened();
+  pool.admit(session);
+  client(t, proxy.port('web'), UPGRADE);
+  await eventually(() => other.asked.length === 1, 'the request to upgrade');
+  client(t, proxy.port('web'), UPGRADE);
+  await eventually(() => cluster.waiting === 1, 'one that waits');
+  assert.equal(crowded.sockets.size, 0);
+  session.vacant = true;
+  cluster.wakeSoon();
+  await eventually(() => crowded.asked.length === 1, 'the second request to upgrade');
+  assert.deepEqual([retired, pool.open], [1, 1]);
 });

@@ -76,6 +76,10 @@ export class UpstreamSession implements SessionOwner, Shareable {
     return this.#streams < Math.min(STREAMS, session.peerStreams);
   }
 
+  get vacant(): boolean {
+    return this.#streams === 0 && this.#gathering === null && !this.session.over;
+  }
+
   /** A stream for one exchange; its request follows at once. */
   open(): UpstreamStream {
     const { session } = this;
