@@ -21,7 +21,10 @@ export function leaseOpen({ pool }: Endpoint, upgrading: boolean): Upstream | nu
 export function leaseDialed(cluster: Cluster, endpoint: Endpoint, guest: Guest, upgrading: boolean): Upstream {
   const { pool } = endpoint;
   if (upgrading || !cluster.multiplexes || pool.single) {
-    return new UpstreamConnection(cluster, endpoint, guest, upgrading);
+    const crowded = upgrading && !pool.roomy;
+    const connection = new UpstreamConnection(cluster, endpoint, guest, upgrading);
+    if (crowded) pool.yield();
+    return connection;
   }
   const known = pool.gathering as Gathering | null;
   if (known?.roomy) {
@@ -30,5 +33,7 @@ export function leaseDialed(cluster: Cluster, endpoint: Endpoint, guest: Guest, 
   }
   const gathering = new Gathering(pool);
   gathering.connection = new UpstreamConnection(cluster, endpoint, guest, false, gathering);
+  // It has room for those who wait, but `guest` has yet to learn what it has got.
+  if (cluster.waiting > 0) cluster.wakeSoon();
   return gathering.connection;
 }

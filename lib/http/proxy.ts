@@ -256,13 +256,14 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     this.#endpoint = null;
     this.#replyOver = true;
     reply.source = null;
-    endpoint.stats.tunnels++;
+    endpoint.becomeTunnel();
     reply.tunnel(connection, start, end, () => {
-      endpoint.leave();
+      endpoint.leaveTunnel();
       cluster.wake();
     });
     this.#requestOver = true;
     this.#release();
+    if (cluster.capped) cluster.wake();
   }
 
   drained(): void {
@@ -483,14 +484,24 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     if (upstream !== null) this.#sendKept(upstream, true);
   }
 
+  crashed(error: unknown): void {
+    // It has ended all the same.
+    if (this.#exchange === null || this.#replyOver) return;
+    const told = crash(error);
+    this.#log.error('exchange failed', { detail: told.detail, request: this.#exchange.id() });
+    this.#detach();
+    this.#giveUp(told);
+  }
+
   /**
    * A pooled connection, ready for use. Null when one is being dialed or waited for, or when that is not possible,
    * and then the exchange has been given up.
    */
   #acquire(): Upstream | null {
     const cluster = this.#cluster;
+    const alone = this.#alone;
     const endpoint =
-      this.#boundEndpoint() ?? cluster.pickAvailable(this.#tried, this.#hash, this) ?? this.#answeringEndpoint();
+      this.#boundEndpoint() ?? cluster.pickAvailable(this.#tried, this.#hash, this, alone) ?? this.#answeringEndpoint();
     // Who is woken in vain keeps its place in the queue, and its deadline.
     const waiting = this.queue !== null;
     if (endpoint === null) {
@@ -517,11 +528,16 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
     return upstream;
   }
 
+  /** Whether it must have a connection to itself. */
+  get #alone(): boolean {
+    return this.#exchange!.upgrading && this.#cluster.options.protocol !== 'h2';
+  }
+
   /** The one that the client's cookie names, while it can be used. */
   #boundEndpoint(): Endpoint | null {
     const endpoint = this.#bound;
     if (endpoint === null || this.#tried.includes(endpoint)) return null;
-    return this.#cluster.take(endpoint, this) ? endpoint : null;
+    return this.#cluster.take(endpoint, this, this.#alone) ? endpoint : null;
   }
 
   /** Whether the client's own endpoint is well, so that it comes back to it when there is room. */
@@ -531,7 +547,8 @@ class Passage extends Timed implements Sink<RequestHead>, Source, Hedged, Waiter
 
   /** One that has answered with an error, and is well and has room: better than to wait for one that has none. */
   #answeringEndpoint(): Endpoint | null {
-    for (const one of this.#answering) if (!this.#isResting(one) && this.#cluster.take(one, this)) return one;
+    for (const one of this.#answering)
+      if (!this.#isResting(one) && this.#cluster.take(one, this, this.#alone)) return one;
     return null;
   }
 

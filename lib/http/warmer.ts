@@ -42,7 +42,7 @@ export class Warmer implements Keeper {
       const { standing, pool } = endpoint;
       if (!standing.eligible || standing.trial !== 'none') continue;
       // One of HTTP/2 is as good as many.
-      const missing = pool.share() !== null ? 0 : this.#least - pool.open;
+      const missing = pool.share() !== null ? 0 : this.#least - (pool.open - pool.leaving);
       for (let i = 0; i < Math.min(missing, AT_ONCE) && pool.roomy && pool.gathering === null; i++) {
         const warming = new Warming(this.#cluster, endpoint);
         warming.upstream = leaseDialed(this.#cluster, endpoint, warming, false);

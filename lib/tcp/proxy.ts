@@ -73,18 +73,16 @@ class Passing extends Timed implements Receiver, Waiter {
   /** Tries the next endpoint that has room for a connection, or waits for one. */
   proceed(): void {
     const { cluster } = this.#options;
-    const endpoint = cluster.pickAvailable(this.#tried, this.#hash, this);
+    const endpoint = cluster.pickAvailable(this.#tried, this.#hash, this, true);
     // Who is woken in vain keeps its place in the queue, and its deadline.
     const waiting = this.queue !== null;
-    if (endpoint !== null && (endpoint.pool.roomy || endpoint.pool.idle > 0)) {
+    if (endpoint !== null) {
       if (waiting) {
         cluster.leave(this);
         wheel.disarm(this);
       }
       return this.#dial(endpoint);
     }
-    // What has room for an exchange only, on a connection that serves several, has none for a tunnel.
-    if (endpoint !== null) cluster.undecided(endpoint, this);
     if (waiting) return;
     // Who has been at an endpoint has been here longer than anybody in the queue.
     const refusal = cluster.wait(this, this.#tried.length > 0);
@@ -118,10 +116,10 @@ class Passing extends Timed implements Receiver, Waiter {
     this.#dials++;
     this.#endpoint = endpoint;
     endpoint.enter();
-    endpoint.stats.tunnels++;
+    endpoint.becomeTunnel();
     pool.opened();
     // One that HTTP keeps for later makes room for what is wanted now.
-    if (crowded) pool.take()?.retire();
+    if (crowded) pool.yield();
     const upstream = dial(endpoint.address, this, cluster.options.dial);
     this.#upstream = upstream;
     upstream.expireIn(cluster.options.timeouts.connectMs);
@@ -152,6 +150,8 @@ class Passing extends Timed implements Receiver, Waiter {
     if (proxyProtocol !== 'off') {
       const header = (proxyProtocol === 'v1' ? writeProxyHeaderV1 : writeProxyHeaderV2)(source, destination);
       upstream.send(header, 0, header.length);
+      // Without buffers it has failed while sending: `closed` has been told, and may be dialing another by now.
+      if (upstream.gone) return;
     }
     if (cluster.tls === null) return this.#relay();
     cluster.tls.begin(upstream, endpoint.name, endpoint.host, false, {
@@ -164,12 +164,11 @@ class Passing extends Timed implements Receiver, Waiter {
     const upstream = this.#upstream!;
     const endpoint = this.#endpoint!;
     if (this.#first !== null) upstream.send(this.#first, 0, this.#first.length);
-    // Without buffers it has failed while sending: `closed` has been told, and may be dialing another by now.
     if (upstream.gone) return;
     const { cluster } = this.#options;
     cluster.succeeded(endpoint, 0);
     relay(this.#downstream, upstream, this.#options.idleMs, () => {
-      endpoint.leave();
+      endpoint.leaveTunnel();
       cluster.wake();
     });
   }
@@ -189,6 +188,8 @@ class Passing extends Timed implements Receiver, Waiter {
   }
 
   crashed(error: unknown): void {
+    wheel.remove(this);
+    this.#options.cluster.leave(this);
     this.#upstream?.destroy();
     const endpoint = this.#leave();
     if (endpoint !== null) this.#options.cluster.undecided(endpoint, this);
@@ -218,7 +219,7 @@ class Passing extends Timed implements Receiver, Waiter {
     const endpoint = this.#endpoint;
     this.#endpoint = null;
     this.#upstream = null;
-    if (endpoint !== null) endpoint.leave();
+    if (endpoint !== null) endpoint.leaveTunnel();
     return endpoint;
   }
 

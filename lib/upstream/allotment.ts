@@ -36,17 +36,30 @@ export class Allotment {
     return this.#choice.selection.ramping;
   }
 
+  /** Whether nobody may be chosen, with room or without, until something changes. */
+  get barren(): boolean {
+    return this.#choice.selection.candidates.length === 0 && !this.#choice.stale;
+  }
+
   pick(tried: readonly Endpoint[], hash: number, who: object | null): Endpoint | null {
     return this.#choice.pick(tried, hash, who);
   }
 
-  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null): Endpoint | null {
-    return this.#stock.full ? null : this.#choice.pickAvailable(tried, hash, who);
+  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null, alone: boolean): Endpoint | null {
+    return this.#stock.full ? null : this.#choice.pickAvailable(tried, hash, who, alone);
   }
 
-  /** There is room for one. */
+  /**
+   * There is room for one or for many: a connection may serve several, and whoever dials one makes room for those behind.
+   * Who is woken may give up, and leave the room to the next.
+   */
   wake(): void {
-    if (this.waiters.size > 0) this.waiters.wake(this.#hasRoom);
+    while (this.waiters.size > 0 && this.waiters.wake(this.#hasRoom) && this.#hasRoom());
+  }
+
+  /** As `wake`, in a turn of its own. */
+  wakeSoon(): void {
+    if (this.waiters.size > 0) this.#soon();
   }
 
   /** Makes the choice anew, now. */
@@ -56,7 +69,7 @@ export class Allotment {
     this.#choice = new Choice(endpoints, options, performance.now(), this.#choice, start);
     this.published++;
     this.#renewed(this.#choice);
-    if (this.waiters.size > 0) this.#soon();
+    this.wakeSoon();
   }
 
   /** Standings have changed: there is another choice soon, one for all changes of this turn. */

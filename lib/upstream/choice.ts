@@ -39,16 +39,16 @@ export class Choice {
   }
 
   /** As `pick`, but only with room in its pool: null when all that may be chosen are full. */
-  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null): Endpoint | null {
+  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null, alone: boolean): Endpoint | null {
     const chosen = this.#find(tried, hash);
-    if (chosen === null || chosen.pool.available) return begin(chosen, who);
+    if (chosen === null || chosen.pool.offers(alone)) return begin(chosen, who);
     // Of the same level: one that is only busy does not make backups of others.
     const { picker } = this;
-    const other = picker.other(hash, (one) => hasRoom(one) && this.#isUsable(one) && !tried.includes(one));
+    const other = picker.other(hash, (one) => one.pool.offers(alone) && this.#isUsable(one) && !tried.includes(one));
     if (other !== null || !tried.includes(chosen)) return begin(other, who);
     // Nobody is left that has not been tried, so that all are as good as this one.
     return begin(
-      picker.other(hash, (one) => hasRoom(one) && this.#isUsable(one)),
+      picker.other(hash, (one) => one.pool.offers(alone) && this.#isUsable(one)),
       who,
     );
   }
@@ -91,10 +91,6 @@ export class Choice {
     }
     return null;
   }
-}
-
-function hasRoom({ pool }: Endpoint): boolean {
-  return pool.available;
 }
 
 function begin(chosen: Endpoint | null, who: object | null): Endpoint | null {

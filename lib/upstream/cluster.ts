@@ -8,7 +8,7 @@ import { Allotment } from './allotment.ts';
 import type { Choice } from './choice.ts';
 import { Concurrency } from './concurrency.ts';
 import { Ejection } from './ejection.ts';
-import { Endpoint, type Load } from './endpoint.ts';
+import { type ClusterLoad, Endpoint } from './endpoint.ts';
 import { type ChangeRefusal, type EndpointChange, Membership } from './membership.ts';
 import type { ClusterOptions, EndpointOptions } from './options.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -85,7 +85,7 @@ export class Cluster {
   /** Told when endpoints have come or gone. */
   onMembers: () => void = () => {};
   readonly #log: Log;
-  readonly #load: Load = { active: 0 };
+  readonly #load: ClusterLoad = { active: 0, tunnels: 0 };
   readonly #ejection: Ejection | null;
   readonly #allotment: Allotment;
   readonly #roster: Roster;
@@ -133,12 +133,17 @@ export class Cluster {
   get full(): boolean {
     const { requests } = this.options;
     if (requests > 0 && this.#load.active >= requests) return true;
-    return this.concurrency !== null && this.#load.active >= this.concurrency.limit;
+    return this.concurrency !== null && this.#exchanges >= this.concurrency.limit;
   }
 
   /** Exchanges and tunnels under way. */
   get active(): number {
     return this.#load.active;
+  }
+
+  /** What is found out about latency is for these alone: tunnels are answered by nobody, and may last for days. */
+  get #exchanges(): number {
+    return this.#load.active - this.#load.tunnels;
   }
 
   get waiting(): number {
@@ -225,17 +230,20 @@ export class Cluster {
     return this.#allotment.pick(tried, hash, who);
   }
 
-  /** As `pick`, but only with room in its pool: null when every endpoint is full, and then waiting is the way. */
-  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null = null): Endpoint | null {
-    return this.#allotment.pickAvailable(tried, hash, who);
+  /**
+   * As `pick`, but only with room in its pool: null when every endpoint is full, and then waiting is the way. `alone`: room
+   * on a connection that serves others as well will not do.
+   */
+  pickAvailable(tried: readonly Endpoint[], hash: number, who: object | null = null, alone = false): Endpoint | null {
+    return this.#allotment.pickAvailable(tried, hash, who, alone);
   }
 
   /**
    * Takes `endpoint`, which is wanted for itself, as `pickAvailable` would; false when it may not be used now. One on trial
    * gets one exchange in this way too.
    */
-  take({ standing, pool }: Endpoint, who: object | null = null): boolean {
-    if (this.full || !standing.eligible || standing.trial === 'underway' || !pool.available) return false;
+  take({ standing, pool }: Endpoint, who: object | null = null, alone = false): boolean {
+    if (this.full || !standing.eligible || standing.trial === 'underway' || !pool.offers(alone)) return false;
     standing.begin(who);
     return true;
   }
@@ -246,7 +254,8 @@ export class Cluster {
    */
   wait(waiter: Waiter, ahead = false): ErrorCode | null {
     if (waiter.queue !== null) return null;
-    if (this.endpoints.length === 0) return 'no_endpoint';
+    // Room is worth waiting for, but that somebody gets well may take for ever.
+    if (this.endpoints.length === 0 || this.#allotment.barren) return 'no_endpoint';
     if (ahead) {
       this.#allotment.waiters.addFirst(waiter);
       return null;
@@ -269,6 +278,11 @@ export class Cluster {
     this.#allotment.wake();
   }
 
+  /** The same for those in the midst of an exchange: who waits goes on in a turn of its own. */
+  wakeSoon(): void {
+    this.#allotment.wakeSoon();
+  }
+
   /** `endpoint` has answered with this status, `tookMs` after it was sent (0: not measured). */
   answered(endpoint: Endpoint, status: number, tookMs: number): void {
     if (status === 502 || status === 503 || status === 504) this.failed(endpoint, `status ${status}`);
@@ -278,7 +292,7 @@ export class Cluster {
   /** An exchange was answered well by `endpoint`, `tookMs` after it was sent (0: not measured). */
   succeeded(endpoint: Endpoint, tookMs: number): void {
     if (this.measures) endpoint.pace.add(tookMs, performance.now());
-    if (tookMs > 0) this.concurrency?.add(tookMs, this.#load.active);
+    if (tookMs > 0) this.concurrency?.add(tookMs, this.#exchanges);
     // Without rates and latencies most successes change nothing, and need not ask what time it is.
     const { failures, trial, ejected } = endpoint.standing;
     if (this.#ejection === null || !(this.#ejection.counts || failures > 0 || trial !== 'none' || ejected)) return;

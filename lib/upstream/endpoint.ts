@@ -11,6 +11,11 @@ export interface Load {
   active: number;
 }
 
+/** The same for a whole cluster, and how much of it are tunnels: what those take says nothing of latency. */
+export interface ClusterLoad extends Load {
+  tunnels: number;
+}
+
 const NOBODY: Load = { active: 0 };
 
 export class Endpoint {
@@ -30,9 +35,9 @@ export class Endpoint {
   readonly stats = { exchanges: 0, tunnels: 0, connectFailures: 0, failures: 0, retries: 0, ejections: 0, checks: 0 };
   /** What it has under way together with those that it is compared with; nobody's where nobody compares. */
   share: Load = NOBODY;
-  readonly #load: Load;
+  readonly #load: ClusterLoad;
 
-  constructor(options: EndpointOptions, pool: PoolOptions, load: Load = { active: 0 }) {
+  constructor(options: EndpointOptions, pool: PoolOptions, load: ClusterLoad = { active: 0, tunnels: 0 }) {
     this.options = options;
     this.address = options.address;
     this.name = formatAddress(options.address);
@@ -62,5 +67,16 @@ export class Endpoint {
     this.active--;
     this.#load.active--;
     this.share.active--;
+  }
+
+  /** What has entered is a tunnel from here on: `leaveTunnel` is to follow once in place of `leave`. */
+  becomeTunnel(): void {
+    this.stats.tunnels++;
+    this.#load.tunnels++;
+  }
+
+  leaveTunnel(): void {
+    this.#load.tunnels--;
+    this.leave();
   }
 }

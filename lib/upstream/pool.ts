@@ -11,6 +11,8 @@ export interface Poolable {
 export interface Shareable extends Poolable {
   /** Whether it takes one more. */
   readonly roomy: boolean;
+  /** Whether it serves nobody at present. */
+  readonly vacant: boolean;
 }
 
 /** A dial that several wait for. */
@@ -28,6 +30,8 @@ export class Pool {
   era = 0;
   /** Open connections, idle ones and those being dialed included. */
   open = 0;
+  /** Of these, who serve nobody new and end with what they have. They may last as long as a stream does. */
+  leaving = 0;
   readonly #idle: Poolable[] = [];
   /** Those that serve several at a time, the oldest first so that the others can grow old. */
   readonly #shared: Shareable[] = [];
@@ -46,9 +50,20 @@ export class Pool {
     return this.#idle.length > 0 || this.roomy || this.share() !== null || this.gathering?.roomy === true;
   }
 
+  /** Whether one could have a connection alone: something idle, room for one more, or one in whose place it may come. */
+  get spare(): boolean {
+    return this.#idle.length > 0 || this.roomy || this.#vacant() !== null;
+  }
+
+  /** Whether an exchange could begin now, or what wants a connection `alone`. */
+  offers(alone: boolean): boolean {
+    return alone ? this.spare : this.available;
+  }
+
   /** Whether one more connection may be opened. */
   get roomy(): boolean {
-    return this.#openMax === 0 || this.open < this.#openMax;
+    // Nobody waits for the end of those that are leaving.
+    return this.#openMax === 0 || this.open - this.leaving < this.#openMax;
   }
 
   get idle(): number {
@@ -59,6 +74,16 @@ export class Pool {
   share(): Shareable | null {
     for (const connection of this.#shared) if (connection.roomy) return connection;
     return null;
+  }
+
+  #vacant(): Shareable | null {
+    for (const connection of this.#shared) if (connection.vacant) return connection;
+    return null;
+  }
+
+  /** Retires one that is kept for later, for something that is wanted now; that is to be counted first. */
+  yield(): void {
+    (this.take() ?? this.#vacant())?.retire();
   }
 
   /** From now on this one serves several at a time. */
@@ -89,11 +114,22 @@ export class Pool {
     // Those that die idle are mostly the oldest, at the front.
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
-    if (this.#shared.length > 0) this.dismiss(connection as Shareable);
+    if (this.#shared.length > 0) this.#forget(connection as Shareable);
   }
 
-  /** It serves nobody new, though it is still open. */
-  dismiss(connection: Shareable): void {
+  /** It serves nobody new, though it is still open; `left` is to follow once it is not. */
+  leave(connection: Shareable): void {
+    this.leaving++;
+    this.#forget(connection);
+  }
+
+  /** One that was leaving is gone. */
+  left(): void {
+    this.leaving--;
+    this.open--;
+  }
+
+  #forget(connection: Shareable): void {
     const at = this.#shared.indexOf(connection);
     if (at >= 0) this.#shared.splice(at, 1);
   }

@@ -9,6 +9,8 @@ export interface Waiter extends Queued {
    * place and its deadline.
    */
   proceed(): void;
+  /** An exception of ours has come out of `proceed`: it is to leave the queue and to end. */
+  crashed(error: unknown): void;
 }
 
 export class Waiters {
@@ -39,7 +41,13 @@ export class Waiters {
     let waiter = this.#queue.first as Waiter | null;
     while (waiter !== null) {
       const next = waiter.behind as Waiter | null;
-      waiter.proceed();
+      try {
+        waiter.proceed();
+      } catch (error) {
+        // Its own affair: whoever wakes it has nothing to do with it.
+        this.#queue.remove(waiter);
+        waiter.crashed(error);
+      }
       if (waiter.queue !== this.#queue) return true;
       // It may have gone, failed and come back, and others have gone meanwhile.
       if (next?.queue !== this.#queue || !room()) return false;

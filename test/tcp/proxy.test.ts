@@ -12,8 +12,11 @@ import { clusterOptions } from '../support/cluster.ts';
 import { startOrigin } from '../support/origin.ts';
 import { Peer } from '../support/peer.ts';
 import { loopback, pair, pool, quiet } from '../support/tunnel.ts';
+import { eventually } from '../support/wait.ts';
 
 const start = slabsInUse();
+
+type Pair = Awaited<ReturnType<typeof pair>>;
 
 interface Stage {
   readonly downstream: Connection;
@@ -114,14 +117,7 @@ test('without a buffer for the first bytes the next endpoint is tried, and no by
   const origin = await startOrigin(t);
   const other = await startOrigin(t);
   const { downstream, client, passage } = await stage(t, [origin.port, other.port]);
-  // The slab for gathering is held by somebody who does not read, and there is no other.
-  const slow = await pair(t, quiet());
-  slow.client.pause();
-  while (slow.connection.send(pool, 0, GATHER_BYTES));
-  slow.connection.send(pool, 0, 60_000);
-  flush();
-  const taken: number[] = [];
-  for (let slab = takeSlab(); slab >= 0; slab = takeSlab()) taken.push(slab);
+  const { slow, taken } = await exhaust(t, 60_000);
   const first = Buffer.from(pool.subarray(0, GATHER_BYTES));
   pass(downstream, first, passage);
   client.send('behind');
@@ -138,3 +134,42 @@ test('without a buffer for the first bytes the next endpoint is tried, and no by
   while (slabsInUse() > start) await new Promise(setImmediate);
   assert.equal(passage.cluster.endpoints[0]!.active + passage.cluster.endpoints[1]!.active, 0);
 });
+
+test('without a buffer for the PROXY header no endpoint gets the bytes without it', async (t) => {
+  for (const count of [1, 2]) {
+    const origins = [await startOrigin(t), await startOrigin(t)].slice(0, count);
+    const { downstream, client, passage } = await stage(
+      t,
+      origins.map(({ port }) => port),
+    );
+    const endpoints = origins.map(({ port }) => ({ address: loopback(port), weight: 1 }));
+    const cluster = new Cluster('api', clusterOptions({ endpoints, proxyProtocol: 'v1' }));
+    const ends = { source: { address: '203.0.113.9', port: 1 }, destination: { address: '203.0.113.1', port: 2 } };
+    const { slow, taken } = await exhaust(t, GATHER_BYTES - 8);
+    pass(downstream, Buffer.from('hello'), { ...passage, ...ends, cluster });
+    while (cluster.endpoints[0]!.stats.connectFailures === 0 && !client.closed) await new Promise(setImmediate);
+    taken.forEach(releaseSlab);
+    slow.client.destroy();
+    if (count === 1) await isReset(client);
+    else {
+      const peer = await origins[1]!.peer(0);
+      await peer.until(() => peer.text.endsWith('hello'), 'the bytes');
+      assert.equal(peer.text, 'PROXY TCP4 203.0.113.9 203.0.113.1 1 2\r\nhello');
+      peer.socket.destroy();
+    }
+    client.socket.destroy();
+    await eventually(() => cluster.active === 0 && slabsInUse() <= start, 'the end of all');
+  }
+});
+
+/** Takes every buffer: that for gathering is held by somebody who does not read and has so much in it, and there is no other. */
+async function exhaust(t: TestContext, gathered: number): Promise<{ slow: Pair; taken: number[] }> {
+  const slow = await pair(t, quiet());
+  slow.client.pause();
+  while (slow.connection.send(pool, 0, GATHER_BYTES));
+  slow.connection.send(pool, 0, gathered);
+  flush();
+  const taken: number[] = [];
+  for (let slab = takeSlab(); slab >= 0; slab = takeSlab()) taken.push(slab);
+  return { slow, taken };
+}

@@ -97,6 +97,10 @@ class Waiting implements Waiter {
     this.#cluster.leave(this);
     this.#proceed();
   }
+
+  crashed(error: unknown): void {
+    throw error;
+  }
 }
 
 function cluster(endpoints: number, max: number, queue: number): Cluster {

@@ -45,11 +45,17 @@ class Waiting implements Waiter {
     if (endpoint === null) return void assert.equal(this.#cluster.wait(this), null);
     this.#cluster.leave(this);
     this.endpoint = endpoint;
+    fill(endpoint);
     endpoint.enter();
+  }
+
+  crashed(error: unknown): void {
+    throw error;
   }
 
   end(): void {
     this.endpoint!.leave();
+    this.endpoint!.pool.open--;
     this.endpoint = null;
     this.#cluster.wake();
   }
@@ -150,7 +156,6 @@ test('who is woken in vain keeps its place, and those behind it go on meanwhile'
   a.pool.open--;
   cluster.wake();
   assert.deepEqual([picky.endpoint, others[0]!.endpoint, others[1]!.endpoint], [null, a, null]);
-  fill(a);
   b.pool.open--;
   cluster.wake();
   assert.deepEqual([picky.endpoint, others[1]!.endpoint, cluster.waiting], [b, null, 1]);
@@ -174,6 +179,63 @@ test('room at an endpoint on trial is for one, and the others wait in their orde
   b.pool.open--;
   cluster.wake();
   assert.deepEqual([one.endpoint, two.endpoint], [b, null]);
+});
+
+test('room for many is for all who wait, though it is told of once', () => {
+  const cluster = clusterOf([{}, {}]);
+  fill(...cluster.endpoints);
+  const all = Array.from({ length: 5 }, () => new Waiting(cluster));
+  for (const one of all) one.proceed();
+  assert.equal(cluster.waiting, 5);
+  // A dial that the others may wait for.
+  cluster.endpoints[1]!.pool.gathering = { roomy: true };
+  cluster.wake();
+  assert.deepEqual(new Set(all.map(({ endpoint }) => endpoint)), new Set([cluster.endpoints[1]]));
+  assert.deepEqual(
+    all.map(({ asked }) => asked),
+    Array(5).fill(2),
+    'asked in vain',
+  );
+});
+
+test('who is woken and gives up leaves the room to the next', () => {
+  const cluster = clusterOf([{}]);
+  const [only] = cluster.endpoints as [Endpoint];
+  fill(only);
+  const [quitter, next] = [new Waiting(cluster), new Waiting(cluster)];
+  for (const one of [quitter, next]) one.proceed();
+  quitter.proceed = () => cluster.leave(quitter);
+  only.pool.open--;
+  cluster.wake();
+  assert.deepEqual([quitter.endpoint, next.endpoint, cluster.waiting], [null, only, 0]);
+});
+
+test('an exception of one that is woken is its own affair', () => {
+  const cluster = clusterOf([{}]);
+  const [only] = cluster.endpoints as [Endpoint];
+  fill(only);
+  const [faulty, next] = [new Waiting(cluster), new Waiting(cluster)];
+  for (const one of [faulty, next]) one.proceed();
+  const told: unknown[] = [];
+  faulty.proceed = () => {
+    throw new Error('ours');
+  };
+  faulty.crashed = (error) => told.push(error);
+  only.pool.open--;
+  cluster.wake();
+  assert.deepEqual([told.map(String), faulty.queue, next.endpoint], [['Error: ours'], null, only]);
+});
+
+test('nobody waits where nobody may be chosen until something changes', () => {
+  const draining = clusterOf([{ draining: true }]);
+  assert.equal(draining.wait(new Waiting(draining)), 'no_endpoint');
+  const strict = clusterOf([{}], { panic: 0 });
+  strict.found(strict.endpoints[0]!, 'down', 'x');
+  assert.equal(strict.wait(new Waiting(strict)), null, 'a choice is due');
+  strict.publish();
+  assert.equal(strict.wait(new Waiting(strict)), 'no_endpoint');
+  strict.found(strict.endpoints[0]!, 'up', 'x');
+  assert.equal(strict.wait(new Waiting(strict)), null, 'one is back');
 });
 
 test('with panic at 0 % who was tried is rather asked again than one that is said to be ill or put aside', () => {

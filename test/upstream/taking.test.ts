@@ -29,6 +29,7 @@ test('who has had a turn goes ahead of all who wait, however many those are', ()
         cluster.leave(one);
         woken.push(name);
       },
+      crashed() {},
     };
     return one;
   };

@@ -169,7 +169,9 @@ const pool = section({
   idle: whole(0, 65_536).prefault(1024).describe('Most idle connections kept for each endpoint; 0 keeps none.'),
   max: whole(0, 1_000_000)
     .prefault(0)
-    .describe('Most connections open to each endpoint at once, tunnels of TCP included; 0 sets no cap.'),
+    .describe(
+      'Most connections open to each endpoint at once, tunnels of TCP included. Not counted: those that have been upgraded (WebSocket), and those of HTTP/2 that only end what they have. 0 sets no cap.',
+    ),
   idleTimeout: duration()
     .prefault('55s')
     .describe("How long an idle connection is kept. Keep it shorter than the origin's own limit. 0 sets no limit."),
@@ -231,7 +233,7 @@ export const cluster = section({
   })
     .optional()
     .describe(
-      'A cap like `requests` that is found out by latency: it falls when answers take longer than they used to.',
+      'A cap like `requests` that is found out by latency: it falls when answers take longer than they used to. Tunnels do not count.',
     ),
   host: text('`preserve`, `endpoint` or a name', checkHost)
     .prefault('preserve')

@@ -76,6 +76,10 @@ export class UpstreamSession implements SessionOwner, Shareable {
     return this.#streams < Math.min(STREAMS, session.peerStreams);
   }
 
+  get vacant(): boolean {
+    return this.#streams === 0 && this.#gathering === null && !this.session.over;
+  }
+
   /** A stream for one exchange; its request follows at once. */
   open(): UpstreamStream {
     const { session } = this;
@@ -151,7 +155,8 @@ export class UpstreamSession implements SessionOwner, Shareable {
 
   over(reason: string): void {
     this.session.connection.expireIn(0);
-    this.endpoint.pool.closed(this);
+    if (this.#leaving) this.endpoint.pool.left();
+    else this.endpoint.pool.closed(this);
     const gathering = this.#gathering;
     this.#gathering = null;
     gathering?.close();
@@ -177,8 +182,11 @@ export class UpstreamSession implements SessionOwner, Shareable {
   }
 
   #leave(): void {
+    if (this.#leaving || this.session.over) return;
     this.#leaving = true;
-    this.endpoint.pool.dismiss(this);
+    this.endpoint.pool.leave(this);
+    // Another may be dialed in its place, but not by those who are in the midst of something.
+    this.cluster.wakeSoon();
   }
 }
 
