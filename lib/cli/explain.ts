@@ -1,6 +1,7 @@
 // `millrace explain`: which listener, route, cluster and endpoint would answer a request, and why; without starting
 // anything. What only a running proxy knows (health, load, latency) is said to be so, or asked of it.
 
+import { type Address, formatAddress } from '../base/address.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { explainRequest, type LiveCluster } from '../config/explain.ts';
 import { readAddress } from '../config/schema/values.ts';
@@ -30,7 +31,8 @@ Example:
     live: { summary: 'asks the running proxy which endpoints it has and how they are' },
     admin: {
       ...ADMIN_OPTION,
-      summary: 'with --live: where the admin API of the proxy listens (default: where its configuration says)',
+      summary:
+        'with --live: where the admin API of the proxy listens (default: where its configuration says, and only there is its token shown)',
     },
   },
   operands: { least: 0, most: 0 },
@@ -96,12 +98,18 @@ async function askLive(
   if ('fault' in where) return { fault: `--admin: ${where.fault}`, usage: true };
   if (where.kind === 'fd' || (where.kind === 'tcp' && where.port === 0))
     return { fault: '--live: this configuration does not tell where admin is; name it by --admin', usage: true };
-  // What is bound to all interfaces is here too.
-  const everywhere = where.kind === 'tcp' && ['', '0.0.0.0', '::'].includes(where.host);
-  const address = everywhere ? { ...where, host: '127.0.0.1' } : where;
-  const token = process.env['MILLRACE_ADMIN_TOKEN'] ?? admin?.token ?? '';
+  const address = here(where);
+  // Whoever listens elsewhere must not be shown the token of this configuration.
+  const own = admin !== null && formatAddress(here(admin.bind)) === formatAddress(address) ? admin.token : '';
+  const token = process.env['MILLRACE_ADMIN_TOKEN'] ?? own;
   const answer = await askAdmin(address, 'GET', '/v1/clusters', undefined, PATIENCE_MS, token);
   return 'fault' in answer ? { fault: answer.fault, usage: false } : (answer.body as LiveCluster[]);
+}
+
+/** What is bound to all interfaces is here too. */
+function here(where: Address): Address {
+  const everywhere = where.kind === 'tcp' && ['', '0.0.0.0', '::'].includes(where.host);
+  return everywhere ? { ...where, host: '127.0.0.1' } : where;
 }
 
 /** The one that is bound to the port, or the only one that there is. */

@@ -3,7 +3,7 @@
 
 import { closeSync } from 'node:fs';
 import { parseAddress } from '../base/address.ts';
-import type { InheritedSockets } from '../server/port.ts';
+import { type InheritedSockets, removePath } from '../server/port.ts';
 
 /** Names the sockets: JSON of `HandedOver`. */
 export const SOCKETS_VARIABLE = 'MILLRACE_SOCKETS';
@@ -75,10 +75,14 @@ export class Inheritance {
     return shared;
   }
 
-  /** Closes what nobody took: its address is not bound any more. */
+  /** Closes what nobody took: its address is not bound any more, and its path is nobody else's to remove. */
   closeRest(): void {
-    for (const { descriptors } of this.#sockets.values())
-      for (const descriptor of descriptors) if (descriptor >= 0) closeHanded(descriptor);
+    for (const [key, { descriptors }] of this.#sockets) {
+      const rest = descriptors.filter((descriptor) => descriptor >= 0);
+      for (const descriptor of rest) closeHanded(descriptor);
+      const address = parseAddress(key.replace(/^admin /, ''));
+      if (rest.length > 0 && !('fault' in address)) removePath(address);
+    }
     this.#sockets.clear();
   }
 }

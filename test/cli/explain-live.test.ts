@@ -102,3 +102,23 @@ clusters:
   const nobody = await explain(t, file, '--live', '--admin', dead);
   assert.deepEqual([nobody.code, /nobody listens there/.test(nobody.err)], [1, true]);
 });
+
+test('the token of a configuration is shown to its own admin listener alone', async (t) => {
+  const shown: (string | undefined)[] = [];
+  const stranger = createServer((request, response) => {
+    shown.push(request.headers.authorization);
+    response.end('[]');
+  });
+  await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
+  t.after(() => stranger.close());
+  const { port } = stranger.address() as AddressInfo;
+  const text = (bind: string) =>
+    `admin: { bind: "${bind}", token: 0123456789abcdef }\nlisteners: { web: { bind: "127.0.0.1:0", routes: [{ respond: {} }] } }\n`;
+  const elsewhere = write(t, text(`127.0.0.1:${await freePort()}`));
+  await explain(t, elsewhere, '--live', '--admin', `127.0.0.1:${port}`);
+  assert.deepEqual(shown.splice(0), [undefined]);
+  const own = write(t, text(`0.0.0.0:${port}`));
+  await explain(t, own, '--live');
+  await explain(t, own, '--live', '--admin', `127.0.0.1:${port}`);
+  assert.deepEqual(shown, ['Bearer 0123456789abcdef', 'Bearer 0123456789abcdef']);
+});

@@ -1,9 +1,11 @@
 // Sockets that a predecessor hands over: each goes to one event loop, and what nobody wants is closed.
 
 import assert from 'node:assert/strict';
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { Inheritance, SOCKETS_VARIABLE } from '../../lib/process/inheritance.ts';
+import { temporaryFolder } from '../support/process.ts';
 
 test('sockets are shared out among event loops, each once, and the variable is taken away', () => {
   const environment = { [SOCKETS_VARIABLE]: handed({ a: [4, 5, 6], b: [7] }), OTHER: 'x' };
@@ -29,6 +31,20 @@ test('what no listener binds any more is closed', () => {
   assert.doesNotThrow(() => fstatSync(descriptors[0]!));
   assert.throws(() => fstatSync(descriptors[1]!), { code: 'EBADF' });
   closeSync(descriptors[0]!);
+});
+
+test('the path of a unix socket that nobody binds any more is removed, and no other', (t) => {
+  const folder = temporaryFolder(t);
+  const paths = ['kept', 'gone', 'control'].map((name) => join(folder, name));
+  for (const path of paths) writeFileSync(path, '');
+  const descriptors = paths.map(() => openSync('/dev/null', 'r'));
+  const keys = [`unix:${paths[0]}`, `unix:${paths[1]}`, `admin unix:${paths[2]}`];
+  const sockets = Object.fromEntries(keys.map((key, at) => [key, [descriptors[at]!]]));
+  const inheritance = claim({ [SOCKETS_VARIABLE]: handed(sockets) });
+  inheritance.share([keys[0]!], 0, 1);
+  inheritance.closeRest();
+  closeSync(descriptors[0]!);
+  assert.deepEqual(paths.map(existsSync), [true, false, false]);
 });
 
 test('what is set by somebody else is told in words, and taken away all the same', () => {
