@@ -10,11 +10,12 @@ import { didYouMean } from '../lib/base/nearest.ts';
 import { SCENARIOS } from './catalogue.ts';
 import { processTree } from './host/accounting.ts';
 import { type Cores, divideCores, findProgram, physicalCores } from './host/machine.ts';
+import { freePort } from './host/port.ts';
 import { type Child, closeOnSignals, Scope } from './host/scope.ts';
 import { chooseGenerator, runLoad } from './load/run-load.ts';
 import { startOrigin } from './origin/origin.ts';
 import { millrace } from './peers/millrace/peer.ts';
-import { accepting, freePort, lastWords } from './peers/peer.ts';
+import { accepting, lastWords } from './peers/peer.ts';
 import type { Scenario } from './scenario.ts';
 
 const CLINIC = join(ROOT, '.profile/clinic/node_modules/.bin/clinic');

@@ -1,11 +1,12 @@
 // Addresses of the whole process: who has them already, which ports were found for port 0, and which sockets a predecessor
 // has handed over. Binding is done by event loops.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, formatAddress } from '../base/address.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { InheritedSockets } from '../server/port.ts';
 import { type BoundPort, keysOf } from '../server/server.ts';
-import { findStrangers } from '../server/stranger.ts';
+import { findStrangers, type Stranger } from '../server/stranger.ts';
 import type { Order } from './channel.ts';
 import { HandedSockets } from './handed.ts';
 import type { Inheritance } from './inheritance.ts';
@@ -44,7 +45,14 @@ export class Addresses {
   /** One event loop has bound these, for the others to take the same; '' or why not: somebody else was quicker. */
   async note(ports: readonly BoundPort[]): Promise<string> {
     for (const { key, address } of ports) if (address.kind === 'tcp') this.#found.set(key, address.port);
-    return told(await findStrangers(ports.filter(({ key }) => !this.#isOurs(key))));
+    const fresh = ports.filter(({ key }) => !this.#isOurs(key));
+    let strangers = await findStrangers(fresh);
+    // Who came at the same moment gives way at once if we may stay; who was there before does not.
+    for (let look = 0; look < LOOKS && strangers.length > 0 && strangers.every(({ mayStay }) => mayStay); look++) {
+      await delay(LOOK_EVERY_MS);
+      strangers = await findStrangers(fresh);
+    }
+    return told(strangers);
   }
 
   /** What was probed last has been given up: `configuration` still holds. */
@@ -84,9 +92,13 @@ export class Addresses {
   }
 }
 
-function told(taken: readonly { readonly listener: string; readonly address: Address }[]): string {
-  return taken
-    .map(({ listener, address }) => `listener ${listener}: ${formatAddress(address)}: the address is in use`)
+/** How long somebody else may take to give way. */
+const LOOKS = 20;
+const LOOK_EVERY_MS = 100;
+
+function told(strangers: readonly Stranger<{ readonly listener: string; readonly address: Address }>[]): string {
+  return strangers
+    .map(({ asked: { listener, address } }) => `listener ${listener}: ${formatAddress(address)}: the address is in use`)
     .join('; ');
 }
 

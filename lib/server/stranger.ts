@@ -20,11 +20,20 @@ export interface AskedAddress {
   readonly descriptor: number;
 }
 
-/**
- * Those of `asked` where somebody else listens. Where we do already, only who was there before us counts: of two that come at
- * the same moment one must stay. The kernel's tables are read once, whatever is asked.
- */
-export async function findStrangers<Asked extends AskedAddress>(asked: readonly Asked[]): Promise<readonly Asked[]> {
+/** Somebody else at an address that was asked for. */
+export interface Stranger<Asked> {
+  readonly asked: Asked;
+  /**
+   * Of two that come at the same moment one must stay, and whom this says is the same for both. It says nothing of who came
+   * first: the kernel numbers sockets for each processor apart.
+   */
+  readonly mayStay: boolean;
+}
+
+/** Those of `asked` where somebody else listens. The kernel's tables are read once, whatever is asked. */
+export async function findStrangers<Asked extends AskedAddress>(
+  asked: readonly Asked[],
+): Promise<readonly Stranger<Asked>[]> {
   const judged = asked.filter(
     ({ address: { kind, host, port } }) => kind === 'tcp' && port > 0 && (host === '' || isIP(host) > 0),
   );
@@ -36,15 +45,15 @@ export async function findStrangers<Asked extends AskedAddress>(asked: readonly 
     if (descriptor >= 0) inodes.set(descriptor, await inodeOf(descriptor));
   }
   const own = await ownInodes(new Set(there.map(({ inode }) => inode)), new Set(inodes.values()));
-  return judged.filter(({ address, descriptor }) =>
-    there.some(
-      ({ host, port, inode }) =>
-        port === address.port &&
-        !own.has(inode) &&
-        overlaps(host, address.host) &&
-        (descriptor < 0 || Number(inode) < Number(inodes.get(descriptor))),
-    ),
-  );
+  return judged.flatMap((one) => {
+    const { address, descriptor } = one;
+    const others = there.filter(
+      ({ host, port, inode }) => port === address.port && !own.has(inode) && overlaps(host, address.host),
+    );
+    if (others.length === 0) return [];
+    const ours = Number(inodes.get(descriptor) ?? Number.POSITIVE_INFINITY);
+    return [{ asked: one, mayStay: others.every(({ inode }) => ours < Number(inode)) }];
+  });
 }
 
 /** Where a socket of ours listens; null when it does not yet, or where there are no tables. Of a unix socket it is `named`. */

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../peers/peer.ts';
+import { freePort } from '../host/port.ts';
 import { NameServer } from './name-server.ts';
 
 const ORIGIN = fileURLToPath(new URL('./origin.ts', import.meta.url));

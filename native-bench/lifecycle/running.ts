@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { memoryOf, processTree } from '../host/accounting.ts';
 import { findProgram } from '../host/machine.ts';
+import { freePort } from '../host/port.ts';
 import { pause } from '../host/trials.ts';
-import { freePort } from '../peers/peer.ts';
 import type { Inside } from './inside.ts';
 import { ask, type Operated, type Plan, readPid, until } from './proxies.ts';
 

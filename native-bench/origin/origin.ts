@@ -2,9 +2,10 @@
 // give stands in content.ts, and is the same in both.
 
 import { callProgram } from '../../lib/base/asset.ts';
+import { freePort } from '../host/port.ts';
 import type { Child, Launch, Scope } from '../host/scope.ts';
 import { locateNginx } from '../peers/nginx/peer.ts';
-import { accepting, freePort, lastWords, type SecureSetup } from '../peers/peer.ts';
+import { accepting, lastWords, type SecureSetup } from '../peers/peer.ts';
 import { launchNginxOrigin } from './nginx.ts';
 
 /** Where an origin is to run and what it must be able to do: nginx cannot answer WebSocket. */

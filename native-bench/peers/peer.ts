@@ -1,8 +1,9 @@
 // A proxy under measurement, Millrace included: how it is found, configured, started and trusted to be ready. What is
 // particular to one of them lives in peers/NAME/.
 
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../host/port.ts';
 import type { Child, Launch, Scope } from '../host/scope.ts';
 
 /**
@@ -106,19 +107,6 @@ export async function accepting(child: Child, port: number): Promise<boolean> {
     await delay(POLL_MS);
   }
   return false;
-}
-
-/** A loopback port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /** Why a process ended, as far as it said: the line that names a JavaScript error, else the last lines, in one. */

@@ -4,24 +4,49 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Address, formatAddress } from '../../lib/base/address.ts';
 import { findStrangers, whereListens } from '../../lib/server/stranger.ts';
-import { startProgram } from '../support/process.ts';
+import { ROOT, startProgram } from '../support/process.ts';
 
 const linux = { skip: process.platform !== 'linux' };
 
-test('sockets of others are told apart from our own, and those that came later from those before', linux, async (t) => {
+test('sockets of others are told apart from our own, whoever came first', linux, async (t) => {
   const before = await listenElsewhere(t);
   const own = await listenHere(t, 0);
   const shared = await listenHere(t, before);
   const later = await listenElsewhere(t, own.port);
   assert.equal(later, own.port);
-  const asked = [at(before), at(own.port), at(9, 'unix'), at(0)];
-  assert.deepEqual(await taken(asked), [`127.0.0.1:${before}`, `127.0.0.1:${own.port}`]);
-  // Where we are bound already: only who was there before us.
-  assert.deepEqual(await taken([{ ...at(own.port), descriptor: own.descriptor }]), []);
-  assert.deepEqual(await taken([{ ...at(before), descriptor: shared.descriptor }]), [`127.0.0.1:${before}`]);
+  const both = [`127.0.0.1:${before}`, `127.0.0.1:${own.port}`];
+  assert.deepEqual(await taken([at(before), at(own.port), at(9, 'unix'), at(0)]), both);
+  const bound = [
+    { ...at(before), descriptor: shared.descriptor },
+    { ...at(own.port), descriptor: own.descriptor },
+  ];
+  assert.deepEqual(await taken(bound), both);
+  const alone = await listenHere(t, 0);
+  assert.deepEqual(await taken([at(alone.port), { ...at(alone.port), descriptor: alone.descriptor }]), []);
+});
+
+test('of two at one address each is told the same of who may stay; who is not bound yet may not', linux, async (t) => {
+  const own = await listenHere(t, 0);
+  const look = `
+    import { findStrangers } from ${JSON.stringify(join(ROOT, 'lib/server/stranger.ts'))};
+    import { createServer } from 'node:net';
+    const server = createServer().listen({ port: ${own.port}, host: '127.0.0.1', reusePort: true }, async () => {
+      const address = { kind: 'tcp', host: '127.0.0.1', port: ${own.port}, path: '', fd: -1 };
+      const [stranger] = await findStrangers([{ address, descriptor: server._handle.fd }]);
+      console.log('may stay:', stranger?.mayStay);
+    });`;
+  const other = startProgram(t, process.execPath, ['--input-type=module', '-e', look]);
+  await other.until(({ out }) => out.includes('may stay:'), 'its look');
+  const [stranger] = await findStrangers([{ ...at(own.port), descriptor: own.descriptor }]);
+  assert.equal(other.out, `may stay: ${!stranger!.mayStay}\n`);
+  assert.deepEqual(
+    (await findStrangers([at(own.port)])).map(({ mayStay }) => mayStay),
+    [false],
+  );
 });
 
 test(
@@ -65,7 +90,7 @@ function at(port: number, kind: Address['kind'] = 'tcp'): { address: Address; de
 }
 
 async function taken(asked: Parameters<typeof findStrangers>[0]): Promise<string[]> {
-  return (await findStrangers(asked)).map(({ address }) => formatAddress(address));
+  return (await findStrangers(asked)).map(({ asked: { address } }) => formatAddress(address));
 }
 
 async function listenHere(t: TestContext, port: number): Promise<{ port: number; descriptor: number }> {

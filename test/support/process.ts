@@ -3,18 +3,17 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../native-bench/host/port.ts';
 import { eventually, PATIENCE_MS, pause } from './wait.ts';
 
-export { eventually, pause };
+export { eventually, freePort, pause };
 
 /** The top of the project. */
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -200,32 +199,6 @@ export function temporaryFolder(t: TestContext): string {
     folders.delete(folder);
   });
   return folder;
-}
-
-/**
- * A port of this machine that is free, and that no other test is given as long as this process lives: for programs that
- * cannot tell which port they got, and for ports that are free now and then. Below the range that the kernel takes ports
- * for outgoing connections from, of which tests that run beside this one make many.
- */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(12_000, 32_000);
-    // A name that the kernel forgets with the process (abstract, unix(7)).
-    if (!(await listening(createServer().listen(`\0millrace-test-port-${port}`).unref()))) continue;
-    const server = createServer().listen(port);
-    if (!(await listening(server))) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
-}
-
-/** False when somebody else listens there. */
-async function listening(server: Server): Promise<boolean> {
-  return once(server, 'listening').then(
-    () => true,
-    () => false,
-  );
 }
 
 /**
