@@ -41,7 +41,7 @@ $(INSTALLED): package-lock.json
 	@PATH='$(HOST_PATH)' npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(TAP_BUILT): $(INSTALLED)
+$(TAP_BUILT): $(INSTALLED) .taprc
 	tap build </dev/null
 	@touch $@
 
