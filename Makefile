@@ -50,7 +50,7 @@ run: install ## the demo: two origins, an HTTP and a TCP listener, and what to t
 	@exec node lib/cli/main.ts demo $(ARGS)
 
 .PHONY: test
-test: install $(TAP_BUILT) ## the whole test suite with a table of its coverage; some tests by TESTS='FILE...'
+test: install $(TAP_BUILT) ## the whole test suite with a table of what it covers itself; some tests by TESTS='FILE...'
 	@mkdir -p .tap
 	@status=0; \
 	tap run --reporter=tap --coverage-report=none $(TESTS) </dev/null \
@@ -58,6 +58,10 @@ test: install $(TAP_BUILT) ## the whole test suite with a table of its coverage;
 	echo; \
 	tap report text </dev/null || true; \
 	node test/support/tally.ts "$$status" <.tap/suite.tap
+
+.PHONY: coverage
+coverage: ## the test suite, with programs that tests start counted in its table: slower
+	@MILLRACE_COVERAGE=programs $(MAKE) --no-print-directory test
 
 .PHONY: check
 check: install ## types, lint and format, floors, generated documents
